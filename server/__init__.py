@@ -1,0 +1,16 @@
+"""The Patient Access API reference server: one house, eight floors; imports run downhill only.
+
+    7  app · cli                compose; nobody imports them
+    6  ingest · pages           records arrive · people look
+    5  fhir                     the Patient Access API
+    4  metrics                  the ledger's readers: the CMS usage report
+    3  authorization            SMART App Launch / OAuth 2.0 / OpenID Connect
+    2  storage                  every table, every query, the ledger
+    1  specification            what this server promises, as data
+    0  settings · clock         leaf modules
+
+``specification/administrative.py`` and ``financial.py`` hold THE ROWS: a resource type is one row there, and routes, metadata,
+search, scopes and tests are computed from it. ``tests/conformance/test_floors.py`` keeps this picture true.
+"""
+
+__version__ = "0.1.0"

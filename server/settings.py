@@ -1,0 +1,124 @@
+"""Every setting in one place, with its default and its help line; the README's table is generated from here.
+
+A setting is read from the environment variable of the same name in capitals, e.g. ``BASE_URL``. 42 CFR 422.119 is the rule it all serves.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The server's settings. Immutable; tests make their own with keyword arguments."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    base_url: str = Field(
+        "http://127.0.0.1:8000", description="Public address of the server, without a trailing slash."
+    )
+    database_url: str = Field(
+        "sqlite:///var/patient-access.db",
+        description="SQLite (sqlite:///file) or PostgreSQL (postgresql://user:password@host/name).",
+    )
+    environment: Literal["production", "test"] = Field(
+        "test", description="What this deployment is. Only a production deployment counts in the CMS usage report."
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="At least 32 characters: signs page links and encrypts the signing keys. Unset: kept in SECRET_KEY_FILE (test deployments only).",
+    )
+    secret_key_file: Path = Field(
+        Path("var/secret.key"), description="Where a test deployment keeps the secret key it makes for itself."
+    )
+    payer_name: str = Field("Example Health Plan", description="The payer's name as members and developers see it.")
+    payer_time_zone: str = Field(
+        "America/New_York",
+        description="Time zone in which a calendar day and a calendar year of the reports begin and end.",
+    )
+    reporting_units_file: Path | None = Field(
+        None,
+        description="TOML rows that derive the reporting unit (contract, plan, program, issuer, state) from a Coverage.",
+    )
+    person_identifiers: tuple[str, ...] = Field(
+        ("um", "MB"),
+        description="Identifier type codes, in order, that name the person behind a Patient; the last resort is Patient.id.",
+    )
+    page_size: int = Field(
+        50, ge=1, le=1000, description="Resources on a page of search results when _count is not sent."
+    )
+    page_size_limit: int = Field(500, ge=1, le=5000, description="Largest _count honoured.")
+    access_token_seconds: int = Field(3600, ge=60, description="Lifetime of an access token.")
+    refresh_token_days: int = Field(
+        396, ge=1, description="Lifetime of a refresh token and of the grant behind it (13 months)."
+    )
+    refresh_grace_seconds: int = Field(
+        30, ge=0, le=300, description="How long a refresh token just rotated may still be used by a parallel request."
+    )
+    authorization_code_seconds: int = Field(60, ge=5, le=600, description="Lifetime of an authorization code.")
+    sign_in_minutes: int = Field(
+        30, ge=5, description="Lifetime of a member's sign-in session and of a pending authorization request."
+    )
+    cookies_secure: bool | None = Field(None, description="Send cookies over https only. Unset: decided from BASE_URL.")
+    log_requests: bool = Field(
+        True, description="Write one line per FHIR answer to standard output (no PHI, no tokens)."
+    )
+    ledger_durability: Literal["process", "power"] = Field(
+        "process",
+        description="What a ledger row survives when its answer leaves: the death of the process, or a power loss too (a disk flush per commit).",
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        return value
+
+    @field_validator("payer_time_zone")
+    @classmethod
+    def _known_time_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("is not a time zone of the IANA database, e.g. America/New_York") from error
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("must have at least 32 characters")
+        return value
+
+    @property
+    def fhir_base(self) -> str:
+        """The FHIR base URL, without a trailing slash."""
+        return self.base_url + "/fhir"
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The SQLite file, or None on PostgreSQL."""
+        return (
+            Path(self.database_url.removeprefix("sqlite:///")) if self.database_url.startswith("sqlite:///") else None
+        )
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies are sent over https only."""
+        return self.base_url.startswith("https://") if self.cookies_secure is None else self.cookies_secure
+
+    @cached_property
+    def time_zone(self) -> ZoneInfo:
+        """The payer's time zone."""
+        return ZoneInfo(self.payer_time_zone)

@@ -1,0 +1,146 @@
+"""The shapes of the registry's rows; a row checks itself when it is made.
+
+https://hl7.org/fhir/R4/searchparameter.html and https://hl7.org/fhir/R4/compartmentdefinition.html
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+READ, VREAD, SEARCH_TYPE = "read", "vread", "search-type"
+
+DATE_COMPARATORS = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap")
+"""Prefixes of https://hl7.org/fhir/R4/search.html#prefix."""
+
+CORE = "http://hl7.org/fhir/SearchParameter/"
+
+
+class SearchType(StrEnum):
+    """The search parameter types served: https://hl7.org/fhir/R4/search.html#ptypes"""
+
+    TOKEN = "token"  # noqa: S105 - a FHIR word
+    REFERENCE = "reference"
+    DATE = "date"
+    STRING = "string"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchParameter:
+    """One search parameter of one resource type.
+
+    ``expression`` is the guide's literal FHIRPath (of a core parameter shared by many types: this type's branches);
+    ``canonical`` names the published SearchParameter; ``also`` names those of other guides with the same meaning.
+    """
+
+    code: str
+    type: SearchType
+    expression: str
+    canonical: str
+    targets: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.type is SearchType.REFERENCE) != bool(self.targets):
+            raise ValueError(
+                f"search parameter {self.code}: a reference parameter, and only that, names its target types"
+            )
+
+
+class MembershipKind(StrEnum):
+    """How a resource comes to belong to a member."""
+
+    SELF = "self"
+    PATH = "path"
+    DIRECTORY = "directory"
+    VIA = "via"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Which member a resource belongs to.
+
+    SELF: it is the member (Patient). PATH: the reference at ``path`` names the member. DIRECTORY: shared, belongs to nobody.
+    VIA: belongs to whoever the resource related to it belongs to: its own reference at ``path`` (Provenance.target), and it is
+    not served before that resource has arrived.
+    """
+
+    kind: MembershipKind
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.path) != (self.kind in (MembershipKind.PATH, MembershipKind.VIA)):
+            raise ValueError(f"membership {self.kind}: a path belongs to 'path' and 'via' only")
+
+
+SELF = Membership(MembershipKind.SELF)
+DIRECTORY = Membership(MembershipKind.DIRECTORY)
+
+
+def path(reference: str) -> Membership:
+    """The member is named by the reference at this element path."""
+    return Membership(MembershipKind.PATH, reference)
+
+
+def via(reference: str) -> Membership:
+    """The member is that of the resource referenced at this element path."""
+    return Membership(MembershipKind.VIA, reference)
+
+
+@dataclass(frozen=True, slots=True)
+class ImplementationGuide:
+    """A published guide: package id, canonical prefix, and the versions served, newest last."""
+
+    package: str
+    canonical: str
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile that served resources may claim: its guide and StructureDefinition id."""
+
+    guide: ImplementationGuide
+    id: str
+
+    @property
+    def canonical(self) -> str:
+        """The profile's canonical URL without a version."""
+        return f"{self.guide.canonical}/StructureDefinition/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceDefinition:
+    """A resource type this server serves: everything about it, in one row."""
+
+    type: str
+    title: str
+    membership: Membership
+    profiles: tuple[Profile, ...]
+    search_parameters: tuple[SearchParameter, ...]
+    includes: tuple[str, ...] = ()
+    revincludes: tuple[str, ...] = ()
+    interactions: tuple[str, ...] = (READ, VREAD, SEARCH_TYPE)
+
+    def __post_init__(self) -> None:
+        codes = [parameter.code for parameter in self.search_parameters]
+        if len(codes) != len(set(codes)):
+            raise ValueError(f"{self.type}: a search parameter code stands twice")
+        for include in self.includes:
+            source, _, code = include.partition(":")
+            if source != self.type or (code != "*" and self.parameter(code.partition(":")[0]) is None):
+                raise ValueError(f"{self.type}: _include={include} names no reference search parameter of the row")
+
+    def parameter(self, code: str) -> SearchParameter | None:
+        """The search parameter of this code, or None."""
+        return next((parameter for parameter in self.search_parameters if parameter.code == code), None)
+
+    @property
+    def include_all_parameters(self) -> tuple[SearchParameter, ...]:
+        """What ``_include=Type:*`` follows: every reference parameter listed as an include, or all where none is listed."""
+        listed = {include.split(":")[1] for include in self.includes} - {"*"}
+        references = (p for p in self.search_parameters if p.type is SearchType.REFERENCE)
+        return tuple(p for p in references if not listed or p.code in listed)
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether the resources of this type are shared by all members."""
+        return self.membership.kind is MembershipKind.DIRECTORY

@@ -1,0 +1,17 @@
+"""The registry: every resource type this server serves, and the views computed from it.
+
+https://hl7.org/fhir/R4/http.html - adding a type is adding a row in ``administrative.py`` or ``financial.py``.
+"""
+
+from server.specification import administrative, financial
+from server.specification.definition import ResourceDefinition
+
+RESOURCES: dict[str, ResourceDefinition] = {row.type: row for row in (*administrative.ROWS, *financial.ROWS)}
+"""Resource type to its row, in the order in which people read them."""
+
+
+def revinclude_source(value: str) -> tuple[ResourceDefinition, str] | None:
+    """The row and parameter code that ``_revinclude=Type:code`` names, or None when the registry does not know them."""
+    source, _, code = value.partition(":")
+    row = RESOURCES.get(source)
+    return (row, code) if row is not None and row.parameter(code) is not None else None

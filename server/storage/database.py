@@ -1,0 +1,256 @@
+"""The database and its two thin executors: one synchronous (authorization, ingest, reports), one asynchronous (the FHIR API).
+
+SQLite is asked where the request stands, in the event loop; PostgreSQL through asyncpg. https://www.sqlite.org/wal.html
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import asyncpg
+from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from server.settings import Settings
+
+Values = Mapping[str, Any]
+Record = Sequence[Any]
+BUSY_SECONDS = 10.0
+
+
+class DatabaseUnavailableError(Exception):
+    """The database cannot answer or store now (down, locked, or full); nothing was stored."""
+
+
+class Transaction:
+    """One synchronous transaction, opened and closed at the edge by ``Database.transaction`` or ``Database.reading``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def execute(self, statement: Executable, values: Values | Sequence[Values] | None = None) -> int:
+        """Run a statement, once or for each of many values; answer the number of rows it touched."""
+        return self.connection.execute(statement, values).rowcount
+
+    def first(self, statement: Executable, values: Values | None = None) -> Row[Any] | None:
+        """The first row, or None."""
+        return self.connection.execute(statement, values).first()
+
+    def all(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
+        """All rows."""
+        return self.connection.execute(statement, values).all()
+
+    def scalar(self, statement: Executable, values: Values | None = None) -> Any:
+        """The first column of the first row, or None."""
+        return self.connection.execute(statement, values).scalar()
+
+    def stream(self, statement: Executable, values: Values | None = None) -> Iterator[Row[Any]]:
+        """Rows one by one, for answers too large to hold."""
+        yield from self.connection.execution_options(yield_per=2000).execute(statement, values)
+
+
+class Compiled:
+    """A statement compiled once for a dialect: its text, and its values in the driver's order."""
+
+    __slots__ = ("defaults", "names", "text")
+
+    def __init__(self, statement: Executable, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+        if not isinstance(compiled, SQLCompiler) or compiled.post_compile_params:
+            raise TypeError("a statement of the asynchronous executor lists its IN values as bind parameters")
+        self.text = str(compiled)
+        self.names = tuple(compiled.positiontup or ())
+        self.defaults = {name: bind.value for name, bind in compiled.binds.items() if bind.value is not None}
+
+    def arguments(self, values: Values) -> tuple[Any, ...]:
+        """The values in positional order."""
+        defaults = self.defaults
+        return tuple([values[name] if name in values else defaults.get(name) for name in self.names])
+
+
+class Database:
+    """The database named by the settings. ``open`` and ``close`` the asynchronous side inside the event loop that uses it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.is_sqlite = settings.sqlite_path is not None
+        self.engine = _sqlite_engine(settings) if self.is_sqlite else _postgresql_engine(settings)
+        self._dialect: Dialect = SQLiteDialect_pysqlite() if self.is_sqlite else _postgresql_dialect()
+        self._compiled: WeakKeyDictionary[Executable, Compiled] = WeakKeyDictionary()
+        self._sqlite: sqlite3.Connection | None = None
+        self._pool: Any = None
+
+    # -- synchronous -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A synchronous transaction that may write; commits at the end, rolls back on an exception.
+
+        Raises DatabaseUnavailableError when the database is down, locked for long, or full.
+        """
+        with self._transaction(self.engine.execution_options(writes=True)) as transaction:
+            yield transaction
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """A synchronous transaction that only reads: one snapshot, no write lock."""
+        with self._transaction(self.engine) as transaction:
+            yield transaction
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Transaction]:
+        try:
+            with engine.begin() as connection:
+                yield Transaction(connection)
+        except (OperationalError, DBAPIError) as error:
+            if isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False):
+                raise DatabaseUnavailableError(str(error.orig)) from error
+            raise
+
+    # -- asynchronous ------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the asynchronous side: one connection on SQLite, a pool on PostgreSQL."""
+        path = self.settings.sqlite_path
+        if path is not None:
+            self._sqlite = sqlite3.connect(path, isolation_level=None, cached_statements=1024, timeout=0)
+            _sqlite_pragmas(self._sqlite, self.settings, busy_milliseconds=0)
+            return
+        # Durability 'process': PostgreSQL acknowledges a ledger commit before its flush to disk.
+        commit = "on" if self.settings.ledger_durability == "power" else "off"
+        self._pool = await asyncpg.create_pool(
+            self.settings.database_url,
+            min_size=2,
+            max_size=16,
+            statement_cache_size=1024,
+            reset=_no_reset,
+            server_settings={"synchronous_commit": commit},
+        )
+
+    async def close(self) -> None:
+        """Close the asynchronous side."""
+        if self._sqlite is not None:
+            self._sqlite.close()
+            self._sqlite = None
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    def _compile(self, statement: Executable) -> Compiled:
+        compiled = self._compiled.get(statement)
+        if compiled is None:
+            compiled = self._compiled[statement] = Compiled(statement, self._dialect)
+        return compiled
+
+    async def fetch(self, statement: Executable, values: Values) -> Sequence[Record]:
+        """All rows as plain sequences. Keep the statement (a constant, or cached by shape): it is compiled once."""
+        compiled = self._compile(statement)
+        if self._sqlite is not None:
+            try:
+                return self._sqlite.execute(compiled.text, compiled.arguments(values)).fetchall()
+            except sqlite3.OperationalError as error:
+                raise DatabaseUnavailableError(str(error)) from error
+        try:
+            return await self._pool.fetch(compiled.text, *compiled.arguments(values))  # type: ignore[no-any-return]
+        except (
+            OSError,
+            asyncpg.PostgresConnectionError,
+            asyncpg.InterfaceError,
+            asyncpg.OperatorInterventionError,
+        ) as error:
+            raise DatabaseUnavailableError(str(error)) from error
+
+    async def fetch_one(self, statement: Executable, values: Values) -> Record | None:
+        """The first row, or None."""
+        rows = await self.fetch(statement, values)
+        return rows[0] if rows else None
+
+    async def write(self, statement: Executable, rows: Sequence[Values]) -> None:
+        """Run one statement for each of the rows in a transaction of its own; all or nothing."""
+        compiled = self._compile(statement)
+        arguments = [compiled.arguments(row) for row in rows]
+        if self._sqlite is not None:
+            await self._write_sqlite(compiled.text, arguments)
+            return
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.executemany(compiled.text, arguments)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise DatabaseUnavailableError(str(error)) from error
+
+    async def _write_sqlite(self, sql: str, arguments: list[tuple[Any, ...]]) -> None:
+        connection = self._sqlite
+        assert connection is not None
+        waited = 0.0
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                break
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or waited > BUSY_SECONDS:
+                    raise DatabaseUnavailableError(str(error)) from error
+                pause = 0.0002 if waited < 0.01 else 0.005
+                waited += pause
+                await asyncio.sleep(pause)
+        try:
+            connection.executemany(sql, arguments)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise DatabaseUnavailableError(str(error)) from error
+
+
+async def _no_reset(_connection: Any) -> None:
+    """Connections hold no session state, so the pool need not send RESET on release."""
+
+
+@lru_cache(maxsize=1)
+def _postgresql_dialect() -> Dialect:
+    return PGDialect_asyncpg()  # type: ignore[no-untyped-call, no-any-return, unused-ignore]
+
+
+def _sqlite_pragmas(connection: sqlite3.Connection, settings: Settings, busy_milliseconds: int) -> None:
+    synchronous = "FULL" if settings.ledger_durability == "power" else "NORMAL"
+    for pragma in (
+        f"busy_timeout={busy_milliseconds}",
+        "journal_mode=WAL",
+        f"synchronous={synchronous}",
+        "temp_store=MEMORY",
+        "cache_size=-65536",
+        "mmap_size=1073741824",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_engine(settings: Settings) -> Engine:
+    path = settings.sqlite_path
+    assert path is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite+pysqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA page_size=8192")
+        _sqlite_pragmas(connection, settings, busy_milliseconds=int(BUSY_SECONDS * 1000))
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(settings: Settings) -> Engine:
+    url = settings.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+    return create_engine(url, pool_size=8, max_overflow=16, pool_pre_ping=True)

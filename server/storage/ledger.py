@@ -1,0 +1,153 @@
+"""The ledger: one append-only row for every answer, grant, revocation, app decision and refusal, hash-chained per writer.
+
+What it feeds: 42 CFR 422.119 usage metrics; how rows chain: each hash is SHA-256 over the previous hash and the row.
+"""
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from sqlalchemy import Select, insert, select
+
+from server import clock
+from server.storage.database import Database, Transaction
+from server.storage.schema import LedgerRow
+
+LEDGER = LedgerRow.__table__  # type: ignore[attr-defined]
+INSERT = insert(LEDGER)
+COLUMNS = tuple(column.name for column in LEDGER.columns)
+GENESIS = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEvent:
+    """One row to be. ``kind``: answer | grant | revocation | app | refusal; see ``schema.LedgerRow`` for the columns."""
+
+    kind: str
+    request_id: str = ""
+    environment: str = "test"
+    client_id: str = ""
+    client_kind: str = ""
+    grant_id: str = ""
+    patient: str = ""
+    actor: str = ""
+    interaction: str = ""
+    resource_type: str = ""
+    status: int = 0
+    resources: int = 0
+    detail: str = ""
+
+
+def new_request_id() -> str:
+    """A request id: 12 hex digits of the millisecond, then 20 random ones, so that a row can be found by its time."""
+    return f"{clock.now_microseconds() // 1000:012x}{os.urandom(10).hex()}"
+
+
+def chain_hash(previous: bytes, row: dict[str, Any]) -> bytes:
+    """The hash of a ledger row (all columns but ``hash``) behind the previous row's hash."""
+    return sha256(previous + orjson.dumps([row[name] for name in COLUMNS if name != "hash"])).digest()
+
+
+class _Chain:
+    """The state of one writer: nobody else writes under its name."""
+
+    def __init__(self) -> None:
+        self.writer = secrets.token_hex(8)
+        self.sequence = 0
+        self.hash = GENESIS
+
+    def extend(self, event: LedgerEvent, at: int) -> dict[str, Any]:
+        """The row for an event, as the next of the chain."""
+        row: dict[str, Any] = {name: getattr(event, name) for name in LedgerEvent.__slots__}
+        row["writer"], row["sequence"], row["at"] = self.writer, self.sequence + 1, at
+        row["hash"] = chain_hash(self.hash, row)
+        self.sequence += 1
+        self.hash = row["hash"]
+        return row
+
+
+class AnswerLedger:
+    """The FHIR API's writer: requests running at the same time share a commit. One per process, used in its event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._chain = _Chain()
+        self._flushing: asyncio.Task[None] | None = None
+        self._events: list[tuple[LedgerEvent, int, asyncio.Future[None]]] = []
+
+    async def record(self, event: LedgerEvent) -> None:
+        """Return when the row is committed. Raises DatabaseUnavailableError when it could not be; then it is not there."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._events.append((event, clock.now_microseconds(), done))
+        if self._flushing is None:
+            self._flushing = loop.create_task(self._flush())
+        await done
+
+    async def _flush(self) -> None:
+        try:
+            while self._events:
+                events, self._events = self._events, []
+                await self._commit(events)
+        finally:
+            self._flushing = None
+
+    async def _commit(self, events: list[tuple[LedgerEvent, int, asyncio.Future[None]]]) -> None:
+        before = self._chain.sequence, self._chain.hash
+        rows = [self._chain.extend(event, at) for event, at, _ in events]
+        try:
+            await self._database.write(INSERT, rows)
+        except Exception as error:
+            self._chain.sequence, self._chain.hash = before
+            for _, _, done in events:
+                if not done.done():
+                    done.set_exception(error)
+            return
+        for _, _, done in events:
+            if not done.done():
+                done.set_result(None)
+
+
+class EventLedger:
+    """The authorization server's and the commands' writer: rows commit in the same transaction as what they record."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._chain = _Chain()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def transaction(self) -> Iterator["RecordingTransaction"]:
+        """A transaction that can also ``record`` events; the chain moves only if it commits."""
+        with self._lock:
+            before = self._chain.sequence, self._chain.hash
+            try:
+                with self._database.transaction() as transaction:
+                    yield RecordingTransaction(transaction, self._chain)
+            except BaseException:
+                self._chain.sequence, self._chain.hash = before
+                raise
+
+
+class RecordingTransaction(Transaction):
+    """A transaction with a ``record`` beside its statements."""
+
+    def __init__(self, transaction: Transaction, chain: _Chain) -> None:
+        super().__init__(transaction.connection)
+        self._chain = chain
+
+    def record(self, event: LedgerEvent) -> None:
+        """Write one ledger row as part of this transaction."""
+        self.execute(INSERT, self._chain.extend(event, clock.now_microseconds()))
+
+
+def rows_of_writer() -> Select[Any]:
+    """Every ledger row in chain order: writer, then sequence."""
+    return select(LEDGER).order_by(LEDGER.c.writer, LEDGER.c.sequence)

@@ -1,0 +1,173 @@
+"""The questions storage can answer, as values; no FHIR syntax and no SQL here.
+
+A search is a conjunction of criteria, each a disjunction of alternatives: https://hl7.org/fhir/R4/search.html#combining
+"""
+
+from dataclasses import dataclass
+
+FOREVER = 2**62
+"""The end of an open interval, in microseconds since 1970."""
+NEVER = -(2**62)
+"""The start of an interval without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAlternative:
+    """``system`` None: any; '': none. ``code`` None: any."""
+
+    system: str | None
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCriterion:
+    """The token index of ``parameter`` has one of the alternatives."""
+
+    parameter: str
+    alternatives: tuple[TokenAlternative, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceAlternative:
+    """A reference to this id; ``type`` None: of any type."""
+
+    type: str | None
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceCriterion:
+    """The reference index of ``parameter`` has one of the alternatives."""
+
+    parameter: str
+    alternatives: tuple[ReferenceAlternative, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DateAlternative:
+    """Compare with the half-open interval [low, high) by a FHIR prefix (eq ne gt ge lt le sa eb ap)."""
+
+    prefix: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class DateCriterion:
+    """The date index of ``parameter`` has an interval that satisfies one of the alternatives."""
+
+    parameter: str
+    alternatives: tuple[DateAlternative, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StringCriterion:
+    """The string index of ``parameter`` starts with one of the folded values."""
+
+    parameter: str
+    alternatives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IdCriterion:
+    """The resource's id is one of these."""
+
+    alternatives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LastUpdatedCriterion:
+    """The resource's ``meta.lastUpdated`` satisfies one of the alternatives."""
+
+    alternatives: tuple[DateAlternative, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NothingCriterion:
+    """Nothing matches: the query names another member, or a value that cannot occur."""
+
+
+Criterion = (
+    TokenCriterion
+    | ReferenceCriterion
+    | DateCriterion
+    | StringCriterion
+    | IdCriterion
+    | LastUpdatedCriterion
+    | NothingCriterion
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """Follow these reference parameters of the matches, to ``target_type`` only if it is named."""
+
+    parameters: tuple[str, ...]
+    target_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReverseInclude:
+    """Bring resources of ``source_type`` whose reference parameter points at a match."""
+
+    source_type: str
+    parameter: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """One page of a search on one resource type: at most ``count`` matches with a key greater than ``after``."""
+
+    type: str
+    criteria: tuple[Criterion, ...] = ()
+    includes: tuple[Include, ...] = ()
+    reverse_includes: tuple[ReverseInclude, ...] = ()
+    count: int = 50
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token index entry; no system is ''."""
+
+    parameter: str
+    system: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference index entry; ``version`` is '' unless the reference names one."""
+
+    parameter: str
+    type: str
+    id: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """A date index entry: the half-open interval [low, high) in microseconds since 1970 UTC."""
+
+    parameter: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    """A string index entry: as written, and folded (lower case, no accents or punctuation) for starts-with."""
+
+    parameter: str
+    exact: str
+    folded: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntries:
+    """Everything a resource is found by."""
+
+    tokens: frozenset[Token] = frozenset()
+    references: frozenset[Reference] = frozenset()
+    dates: frozenset[Date] = frozenset()
+    strings: frozenset[String] = frozenset()

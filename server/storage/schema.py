@@ -1,0 +1,358 @@
+"""All tables on one page. Every time is whole microseconds since 1970 UTC (BIGINT); every date is ISO text.
+
+Versions and tombstones: https://hl7.org/fhir/R4/http.html#vread and #delete; the ledger: architecture, "One ledger".
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+DIRECTORY = ""
+"""``patient`` of a resource that all members share."""
+UNASSIGNED = "?"
+"""``patient`` of a resource whose member is not known yet (it is not served); no FHIR id contains this character."""
+
+_KEY = BigInteger().with_variant(Integer, "sqlite")
+_CLUSTERED = {"sqlite_with_rowid": False}
+
+
+def _key() -> Column[int]:
+    return Column(_KEY, primary_key=True, autoincrement=True)
+
+
+def _time(nullable: bool = False) -> Column[int]:
+    return Column(BigInteger, nullable=nullable)
+
+
+class Resource(SQLModel, table=True):
+    """The current version of every resource. ``hash`` is of the input as it came, without server-assigned meta."""
+
+    __tablename__ = "resource"
+    __table_args__ = (
+        UniqueConstraint("type", "id"),
+        Index("resource_by_member", "patient", "type", "key"),
+        Index("resource_by_load", "patient", "loaded_at"),
+    )
+    key: int | None = Field(default=None, sa_column=_key())
+    patient: str
+    type: str
+    id: str
+    version: str
+    last_updated: int = Field(sa_column=_time())
+    loaded_at: int = Field(sa_column=_time())
+    deleted: bool = False
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class ResourceVersion(SQLModel, table=True):
+    """Superseded versions, and the tombstone a resource leaves when it moves to another member (``deleted``, no body)."""
+
+    __tablename__ = "resource_version"
+    __table_args__ = (UniqueConstraint("type", "id", "version"), Index("version_by_member", "patient", "loaded_at"))
+    key: int | None = Field(default=None, sa_column=_key())
+    patient: str
+    type: str
+    id: str
+    version: str
+    last_updated: int = Field(sa_column=_time())
+    loaded_at: int = Field(sa_column=_time())
+    deleted: bool = False
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class LoadClock(SQLModel, table=True):
+    """One row: the last ``loaded_at`` given out. Writers lock it, so loads are numbered in commit order."""
+
+    __tablename__ = "load_clock"
+    id: int = Field(default=1, primary_key=True)
+    loaded_at: int = Field(sa_column=_time())
+
+
+class TokenIndex(SQLModel, table=True):
+    """Token search entries of current versions. No system is the empty string."""
+
+    __tablename__ = "token_index"
+    __table_args__ = (
+        Index(
+            "token_of_directory",
+            "parameter",
+            "code",
+            sqlite_where=text("patient = ''"),
+            postgresql_where=text("patient = ''"),
+        ),
+        _CLUSTERED,
+    )
+    resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
+    parameter: str = Field(primary_key=True)
+    code: str = Field(primary_key=True)
+    system: str = Field(primary_key=True)
+    patient: str
+
+
+class ReferenceIndex(SQLModel, table=True):
+    """Reference search entries of current versions; also what includes and reverse includes follow."""
+
+    __tablename__ = "reference_index"
+    __table_args__ = (Index("reference_to_target", "patient", "target_id", "target_type"), _CLUSTERED)
+    resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
+    parameter: str = Field(primary_key=True)
+    target_type: str = Field(primary_key=True)
+    target_id: str = Field(primary_key=True)
+    target_version: str = Field(primary_key=True, default="")
+    patient: str
+
+
+class DateIndex(SQLModel, table=True):
+    """Date search entries of current versions: half-open intervals [low, high)."""
+
+    __tablename__ = "date_index"
+    __table_args__ = (_CLUSTERED,)
+    resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
+    parameter: str = Field(primary_key=True)
+    low: int = Field(sa_column=Column(BigInteger, primary_key=True))
+    high: int = Field(sa_column=Column(BigInteger, primary_key=True))
+    patient: str
+
+
+class StringIndex(SQLModel, table=True):
+    """String search entries of current versions: folded for starts-with, and as written."""
+
+    __tablename__ = "string_index"
+    __table_args__ = (
+        Index(
+            "string_of_directory",
+            "parameter",
+            "folded",
+            sqlite_where=text("patient = ''"),
+            postgresql_where=text("patient = ''"),
+        ),
+        _CLUSTERED,
+    )
+    resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
+    parameter: str = Field(primary_key=True)
+    exact: str = Field(primary_key=True)
+    folded: str
+    patient: str
+
+
+class AwaitedReference(SQLModel, table=True):
+    """A conditional reference served as a logical one until a resource with that identifier arrives."""
+
+    __tablename__ = "awaited_reference"
+    __table_args__ = (Index("awaited_by_identifier", "target_type", "value"),)
+    resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
+    target_type: str = Field(primary_key=True)
+    system: str = Field(primary_key=True)
+    value: str = Field(primary_key=True)
+
+
+class PersonLink(SQLModel, table=True):
+    """Append-only: the person behind a Patient id; the latest row wins, so a merge or unmerge is a new row."""
+
+    __tablename__ = "person_link"
+    __table_args__ = (Index("person_link_by_patient", "patient", "recorded_at"),)
+    key: int | None = Field(default=None, sa_column=_key())
+    patient: str
+    system: str
+    value: str
+    recorded_at: int = Field(sa_column=_time())
+
+
+class ReportingUnit(SQLModel, table=True):
+    """What CMS counts by: an MA contract, a Medicaid or CHIP plan in a program, a State, a marketplace issuer."""
+
+    __tablename__ = "reporting_unit"
+    __table_args__ = (UniqueConstraint("line_of_business", "contract", "plan", "program", "issuer", "state"),)
+    key: int | None = Field(default=None, sa_column=_key())
+    line_of_business: str
+    contract: str = ""
+    plan: str = ""
+    program: str = ""
+    issuer: str = ""
+    state: str = ""
+
+
+class Enrolment(SQLModel, table=True):
+    """Append-only: a member's spell in a reporting unit by Coverage; per Coverage the latest row wins. ``until`` is inclusive,
+    '' open; a row with ``unit`` None withdraws the Coverage."""
+
+    __tablename__ = "enrolment"
+    __table_args__ = (Index("enrolment_by_patient", "patient", "coverage_id", "recorded_at"),)
+    key: int | None = Field(default=None, sa_column=_key())
+    patient: str
+    coverage_id: str
+    unit: int | None = Field(sa_column=Column(_KEY, nullable=True))
+    start: str
+    until: str
+    recorded_at: int = Field(sa_column=_time())
+
+
+class Member(SQLModel, table=True):
+    """Members marked test; a member without a row is production."""
+
+    __tablename__ = "member"
+    patient: str = Field(primary_key=True)
+    environment: str = "production"
+
+
+class Client(SQLModel, table=True):
+    """A registered app. ``secret_hash`` is SHA-256 of a random secret; ``kind``: third-party, payer (its own portal), probe."""
+
+    __tablename__ = "client"
+    id: str = Field(primary_key=True)
+    name: str
+    kind: str = "third-party"
+    environment: str = "production"
+    status: str = "active"
+    authentication: str
+    secret_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    redirect_uris: str = Field(sa_column=Column(Text, nullable=False))
+    scope: str = Field(default="", sa_column=Column(Text, nullable=False))
+    created_at: int = Field(sa_column=_time())
+    suspended_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    suspended_reason: str = ""
+
+
+class Account(SQLModel, table=True):
+    """A member's or representative's sign-in. ``password_hash`` is argon2."""
+
+    __tablename__ = "account"
+    id: str = Field(primary_key=True)
+    username: str = Field(unique=True)
+    password_hash: str
+    display_name: str
+    created_at: int = Field(sa_column=_time())
+
+
+class AccountMember(SQLModel, table=True):
+    """Whom an account may act for: themself (``relationship`` self) or a member they represent."""
+
+    __tablename__ = "account_member"
+    account: str = Field(primary_key=True)
+    patient: str = Field(primary_key=True)
+    relationship: str = "self"
+    related_person: str = ""
+
+
+class SignInSession(SQLModel, table=True):
+    """A signed-in browser; the cookie is random and stored as SHA-256."""
+
+    __tablename__ = "sign_in_session"
+    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    account: str
+    authenticated_at: int = Field(sa_column=_time())
+    expires_at: int = Field(sa_column=_time())
+
+
+class AuthorizationRequest(SQLModel, table=True):
+    """A checked /authorize request while the member signs in and decides; its reference is random and stored as SHA-256."""
+
+    __tablename__ = "authorization_request"
+    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    client_id: str
+    parameters: str = Field(sa_column=Column(Text, nullable=False))
+    expires_at: int = Field(sa_column=_time())
+
+
+class Grant(SQLModel, table=True):
+    """What a member allowed an app: immutable but for its end, set once. ``actor``: self or representative."""
+
+    __tablename__ = "grant"
+    __table_args__ = (Index("grant_by_patient", "patient", "client_id"),)
+    id: str = Field(primary_key=True)
+    client_id: str
+    account: str
+    patient: str
+    actor: str
+    fhir_user: str
+    scope: str = Field(sa_column=Column(Text, nullable=False))
+    created_at: int = Field(sa_column=_time())
+    expires_at: int = Field(sa_column=_time())
+    ended_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+    ended_reason: str = ""
+
+
+class AuthorizationCode(SQLModel, table=True):
+    """A one-time code, stored as SHA-256, consumed by one atomic update; kept so that a replay is noticed."""
+
+    __tablename__ = "authorization_code"
+    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    grant_id: str
+    client_id: str
+    redirect_uri: str = Field(sa_column=Column(Text, nullable=False))
+    code_challenge: str
+    scope: str = Field(sa_column=Column(Text, nullable=False))
+    nonce: str = ""
+    authenticated_at: int = Field(sa_column=_time())
+    expires_at: int = Field(sa_column=_time())
+    consumed_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+
+
+class AccessToken(SQLModel, table=True):
+    """An opaque bearer token, stored as SHA-256."""
+
+    __tablename__ = "access_token"
+    __table_args__ = (Index("access_token_by_grant", "grant_id"),)
+    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    grant_id: str
+    client_id: str
+    scope: str = Field(sa_column=Column(Text, nullable=False))
+    issued_at: int = Field(sa_column=_time())
+    expires_at: int = Field(sa_column=_time())
+    revoked_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+
+
+class RefreshToken(SQLModel, table=True):
+    """A refresh token, stored as SHA-256; rotated at each use, ``rotated_at`` once."""
+
+    __tablename__ = "refresh_token"
+    __table_args__ = (Index("refresh_token_by_grant", "grant_id"),)
+    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    grant_id: str
+    client_id: str
+    scope: str = Field(sa_column=Column(Text, nullable=False))
+    issued_at: int = Field(sa_column=_time())
+    expires_at: int = Field(sa_column=_time())
+    rotated_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+
+
+class SigningKey(SQLModel, table=True):
+    """An RS256 key for id_tokens; ``private_key`` is encrypted with the secret key."""
+
+    __tablename__ = "signing_key"
+    kid: str = Field(primary_key=True)
+    private_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: int = Field(sa_column=_time())
+    retired_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+
+
+class LedgerRow(SQLModel, table=True):
+    """Append-only, hash-chained per writer. One row per answer, grant, revocation, app decision or refusal.
+
+    ``kind``: answer | grant | revocation | app | refusal. ``environment`` is production only if deployment, client and member all
+    were. ``resources`` counts patient-specific resources in the answer. ``hash`` covers the previous hash and this row.
+    """
+
+    __tablename__ = "ledger"
+    __table_args__ = (Index("ledger_by_time", "at"), Index("ledger_by_patient", "patient", "at"), _CLUSTERED)
+    writer: str = Field(primary_key=True)
+    sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    at: int = Field(sa_column=_time())
+    kind: str
+    request_id: str
+    environment: str
+    client_id: str
+    client_kind: str
+    grant_id: str
+    patient: str
+    actor: str
+    interaction: str
+    resource_type: str
+    status: int
+    resources: int
+    detail: str = Field(sa_column=Column(Text, nullable=False))
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+METADATA = SQLModel.metadata
