@@ -1,0 +1,69 @@
+"""The token check of every FHIR request: bearer token in, Access out, in one look-up.
+
+https://www.rfc-editor.org/rfc/rfc6750 - opaque tokens, so that a revocation holds on the very next request.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from server import clock
+from server.authorization.scopes import Permissions, permissions
+from server.settings import Settings
+from server.storage.authorization_store import ACCESS_BY_TOKEN
+from server.storage.database import Database
+
+PRODUCTION = "production"
+
+
+class TokenRefusedError(Exception):
+    """The token gives no access: 401 with ``WWW-Authenticate: Bearer error="invalid_token"`` (RFC 6750 section 3.1)."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description)
+        self.description = description
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who asks, for whom, and what they may do. ``actor``: self or representative. ``environment`` is production only if the
+    deployment, the client and the member all are."""
+
+    client_id: str
+    client_kind: str
+    grant_id: str
+    patient: str
+    actor: str
+    environment: str
+    scope: str
+    permissions: Permissions
+
+
+async def authenticate(database: Database, settings: Settings, token: str) -> Access:
+    """The access a bearer token gives now. Raises TokenRefusedError; DatabaseUnavailableError when the database is down."""
+    row = await database.fetch_one(ACCESS_BY_TOKEN, {"hash": sha256(token.encode()).digest()})
+    if row is None:
+        raise TokenRefusedError("The access token is not known.")
+    (scope, expires_at, revoked_at, client_id, client_kind, client_status, client_environment) = row[:7]
+    (grant_id, patient, actor, grant_expires_at, ended_at, member_environment) = row[7:]
+    now = clock.now_microseconds()
+    if revoked_at is not None or ended_at is not None:
+        raise TokenRefusedError("The access token was revoked.")
+    if expires_at <= now or grant_expires_at <= now:
+        raise TokenRefusedError("The access token expired.")
+    if client_status != "active":
+        raise TokenRefusedError("The app is suspended.")
+    production = (
+        settings.environment == PRODUCTION
+        and client_environment == PRODUCTION
+        and member_environment in (None, PRODUCTION)
+    )
+    return Access(
+        client_id,
+        client_kind,
+        grant_id,
+        patient,
+        actor,
+        PRODUCTION if production else "test",
+        scope,
+        permissions(scope),
+    )
