@@ -100,10 +100,15 @@ Criterion = (
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """Follow these reference parameters of the matches, to ``target_type`` only if it is named."""
+    """Follow these reference parameters of ``source_type``, to ``target_type`` only if it is named.
 
+    ``iterate``: of resources brought by other includes too, not only of the matches.
+    """
+
+    source_type: str
     parameters: tuple[str, ...]
     target_type: str = ""
+    iterate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

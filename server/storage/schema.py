@@ -12,6 +12,8 @@ UNASSIGNED = "?"
 """``patient`` of a resource whose member is not known yet (it is not served); no FHIR id contains this character."""
 
 _KEY = BigInteger().with_variant(Integer, "sqlite")
+_BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text compared byte by byte on both databases, so that starts-with is a range."""
 _CLUSTERED = {"sqlite_with_rowid": False}
 
 
@@ -132,7 +134,7 @@ class StringIndex(SQLModel, table=True):
     resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
     parameter: str = Field(primary_key=True)
     exact: str = Field(primary_key=True)
-    folded: str
+    folded: str = Field(sa_column=Column(_BYTEWISE, nullable=False))
     patient: str
 
 

@@ -1,0 +1,239 @@
+"""One member's door to the data: read, vread, search and includes for one member and the shared directory.
+
+https://hl7.org/fhir/R4/compartmentdefinition-patient.html - no function here can name another member.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Select, bindparam, func, or_, select
+
+from server.specification.definition import MembershipKind
+from server.specification.registry import RESOURCES
+from server.storage import criteria
+from server.storage.criteria import REFERENCE, RESOURCE
+from server.storage.database import Database
+from server.storage.query import Include, NothingCriterion, ReverseInclude, SearchQuery
+from server.storage.schema import DIRECTORY, LoadClock, ResourceVersion
+
+VERSION = ResourceVersion.__table__  # type: ignore[attr-defined]
+CLOCK = LoadClock.__table__  # type: ignore[attr-defined]
+MEMBER: Any = bindparam("patient")
+OWN_OR_SHARED = (MEMBER, DIRECTORY)
+MAXIMUM_ITERATIONS = 5
+"""How deep ``_include:iterate`` follows references."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResource:
+    """A stored version: ``patient`` is '' for the shared directory, ``last_updated`` microseconds since 1970 UTC."""
+
+    key: int
+    patient: str
+    type: str
+    id: str
+    version: str
+    last_updated: int
+    deleted: bool
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of matches; ``more`` tells whether another follows."""
+
+    matches: Sequence[StoredResource]
+    more: bool
+
+
+def _columns(table: Any) -> list[Any]:
+    return [getattr(table.c, name) for name in StoredResource.__slots__]
+
+
+_CURRENT = _columns(RESOURCE)
+_READ = select(*_CURRENT).where(
+    RESOURCE.c.type == bindparam("type"), RESOURCE.c.id == bindparam("id"), RESOURCE.c.patient.in_(OWN_OR_SHARED)
+)
+_VREAD = select(*_columns(VERSION)).where(
+    VERSION.c.type == bindparam("type"),
+    VERSION.c.id == bindparam("id"),
+    VERSION.c.version == bindparam("version"),
+    VERSION.c.patient.in_(OWN_OR_SHARED),
+)
+_TOMBSTONE = select(*_columns(VERSION)).where(
+    VERSION.c.type == bindparam("type"),
+    VERSION.c.id == bindparam("id"),
+    VERSION.c.patient == MEMBER,
+    VERSION.c.deleted.is_(True),
+)
+_WATERMARK = select(CLOCK.c.loaded_at)
+
+
+@lru_cache(maxsize=64)
+def _belongs(type: str) -> Any:
+    """Where resources of a type stand: with the member, in the directory, or (via another resource) in either."""
+    kind = RESOURCES[type].membership.kind
+    if kind is MembershipKind.DIRECTORY:
+        return RESOURCE.c.patient == criteria.SHARED
+    if kind is MembershipKind.VIA:
+        return RESOURCE.c.patient.in_(OWN_OR_SHARED)
+    return RESOURCE.c.patient == MEMBER
+
+
+@lru_cache(maxsize=2048)
+def _search(type: str, shapes: tuple[criteria.Shape, ...]) -> Select[Any]:
+    return (
+        select(*_CURRENT)
+        .where(*_matching(type, shapes), RESOURCE.c.key > bindparam("after"))
+        .order_by(RESOURCE.c.key)
+        .limit(bindparam("limit"))
+    )
+
+
+@lru_cache(maxsize=2048)
+def _count(type: str, shapes: tuple[criteria.Shape, ...]) -> Select[Any]:
+    return select(func.count()).select_from(RESOURCE).where(*_matching(type, shapes))
+
+
+def _matching(type: str, shapes: tuple[criteria.Shape, ...]) -> list[Any]:
+    shared = RESOURCES[type].is_directory
+    conditions = [_belongs(type), RESOURCE.c.type == bindparam("type"), RESOURCE.c.deleted.is_(False)]
+    conditions += [criteria.condition(shape, number, shared=shared) for number, shape in enumerate(shapes)]
+    return conditions
+
+
+@lru_cache(maxsize=512)
+def _included(include: Include, size: int) -> Select[Any]:
+    """Current resources that the references of ``size`` resources name by the include's parameters."""
+    named = (
+        select(REFERENCE.c.target_type, REFERENCE.c.target_id)
+        .where(
+            REFERENCE.c.resource.in_([bindparam(f"k{n}") for n in range(size)]),
+            REFERENCE.c.parameter.in_([bindparam(f"p{n}", value) for n, value in enumerate(include.parameters)]),
+            *([REFERENCE.c.target_type == bindparam("target", include.target_type)] if include.target_type else []),
+        )
+        .distinct()
+        .subquery()
+    )
+    return (
+        select(*_CURRENT)
+        .join(named, (RESOURCE.c.type == named.c.target_type) & (RESOURCE.c.id == named.c.target_id))
+        .where(RESOURCE.c.patient.in_(OWN_OR_SHARED), RESOURCE.c.deleted.is_(False))
+        .order_by(RESOURCE.c.key)
+    )
+
+
+@lru_cache(maxsize=512)
+def _reverse_included(size: int) -> Select[Any]:
+    """Current resources of a type whose reference parameter names one of ``size`` resources."""
+    pointing = select(REFERENCE.c.resource).where(
+        REFERENCE.c.patient.in_(OWN_OR_SHARED),
+        REFERENCE.c.target_type == bindparam("target"),
+        REFERENCE.c.parameter == bindparam("parameter"),
+        or_(*[REFERENCE.c.target_id == bindparam(f"k{n}") for n in range(size)]),
+    )
+    return (
+        select(*_CURRENT)
+        .where(
+            RESOURCE.c.key.in_(pointing),
+            RESOURCE.c.type == bindparam("type"),
+            RESOURCE.c.patient.in_(OWN_OR_SHARED),
+            RESOURCE.c.deleted.is_(False),
+        )
+        .order_by(RESOURCE.c.key)
+    )
+
+
+def _padded(values: Sequence[Any]) -> dict[str, Any]:
+    """Values as bind parameters k0, k1, … padded to a power of two by repetition, so that few statements are compiled."""
+    size = 1 << max(0, len(values) - 1).bit_length()
+    return {f"k{n}": values[min(n, len(values) - 1)] for n in range(size)}
+
+
+class PatientCompartment:
+    """What one member may see: their own resources and the shared directory. A foreign id and an unknown id look the same."""
+
+    def __init__(self, database: Database, patient: str) -> None:
+        self._database = database
+        self.patient = patient
+
+    async def _fetch(self, statement: Any, **values: Any) -> list[StoredResource]:
+        values["patient"] = self.patient
+        return [StoredResource(*row) for row in await self._database.fetch(statement, values)]
+
+    async def watermark(self) -> int:
+        """The load watermark: ``loaded_at`` of the last load, 0 before the first."""
+        row = await self._database.fetch_one(_WATERMARK, {})
+        return int(row[0]) if row is not None else 0
+
+    async def read(self, type: str, id: str) -> StoredResource | None:
+        """The current version, a tombstone (``deleted``) if it was retracted or has left this member, or None."""
+        found = await self._fetch(_READ, type=type, id=id)
+        if not found:
+            found = await self._fetch(_TOMBSTONE, type=type, id=id)
+        return found[0] if found else None
+
+    async def vread(self, type: str, id: str, version: str) -> StoredResource | None:
+        """That version, if it belonged to this member or the directory; a tombstone if it records a deletion; or None."""
+        current = await self._fetch(_READ, type=type, id=id)
+        if current and current[0].version == version:
+            return current[0]
+        found = await self._fetch(_VREAD, type=type, id=id, version=version)
+        return found[0] if found else None
+
+    async def search(self, query: SearchQuery) -> Page:
+        """One page of matches in load order."""
+        if any(isinstance(criterion, NothingCriterion) for criterion in query.criteria):
+            return Page((), more=False)
+        shapes, values = criteria.shapes_and_values(query.criteria)
+        rows = await self._fetch(
+            _search(query.type, shapes), type=query.type, after=query.after, limit=query.count + 1, **values
+        )
+        return Page(rows[: query.count], more=len(rows) > query.count)
+
+    async def total(self, query: SearchQuery) -> int:
+        """How many resources match, over all pages."""
+        if any(isinstance(criterion, NothingCriterion) for criterion in query.criteria):
+            return 0
+        shapes, values = criteria.shapes_and_values(query.criteria)
+        values |= {"patient": self.patient, "type": query.type}
+        row = await self._database.fetch_one(_count(query.type, shapes), values)
+        return int(row[0]) if row is not None else 0
+
+    async def included(self, query: SearchQuery, matches: Sequence[StoredResource]) -> list[StoredResource]:
+        """What ``_include`` and ``_revinclude`` add to a page: each resource once, and none that is a match."""
+        found: dict[int, StoredResource] = {}
+        seen = {match.key for match in matches}
+        if matches:
+            for reverse in query.reverse_includes:
+                self._add(found, seen, await self._pointing_at(reverse, query.type, matches))
+            fresh: list[StoredResource] = list(matches)
+            for iteration in range(MAXIMUM_ITERATIONS):
+                added: list[StoredResource] = []
+                for include in query.includes:
+                    sources = [r for r in fresh if r.type == include.source_type]
+                    if sources and (include.iterate or iteration == 0):
+                        values = _padded([r.key for r in sources])
+                        rows = await self._fetch(_included(include, len(values)), **values)
+                        added += self._add(found, seen, rows)
+                fresh = added
+                if not fresh:
+                    break
+        return list(found.values())
+
+    async def _pointing_at(
+        self, reverse: ReverseInclude, type: str, matches: Sequence[StoredResource]
+    ) -> list[StoredResource]:
+        values = _padded([match.id for match in matches])
+        return await self._fetch(
+            _reverse_included(len(values)), type=reverse.source_type, target=type, parameter=reverse.parameter, **values
+        )
+
+    @staticmethod
+    def _add(found: dict[int, StoredResource], seen: set[int], rows: Sequence[StoredResource]) -> list[StoredResource]:
+        added = [row for row in rows if row.key not in seen]
+        seen.update(row.key for row in added)
+        found.update((row.key, row) for row in added)
+        return added
