@@ -1,0 +1,83 @@
+"""Migrations, run by program: a user of the command line needs no Alembic file. Forward only.
+
+https://alembic.sqlalchemy.org/en/latest/api/commands.html
+"""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from server.storage.database import Database
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATION_LOCK = 0x70617469656E74
+
+
+class SchemaError(Exception):
+    """The database's schema is not the one this version of the server knows."""
+
+
+def upgrade(database: Database) -> list[str]:
+    """Bring the schema up to date in one transaction; the revisions applied, oldest first (none: it was).
+
+    Two processes that start together are safe: SQLite's write lock, or an advisory lock on PostgreSQL, makes one wait.
+    Raises SchemaError when the database was migrated by a newer version of the server.
+    """
+    with database.transaction() as transaction:
+        connection = transaction.connection
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        before = _revision(connection)
+        pending = _pending(before)
+        if pending:
+            configuration = _configuration()
+            configuration.attributes["connection"] = connection
+            command.upgrade(configuration, "head")
+        return pending
+
+
+def current(database: Database) -> str | None:
+    """The revision of the database, or None when it has no schema yet."""
+    with database.reading() as transaction:
+        return _revision(transaction.connection)
+
+
+def head() -> str:
+    """The newest revision this version of the server knows."""
+    revision = _scripts().get_current_head()
+    assert revision is not None
+    return revision
+
+
+def is_current(database: Database) -> bool:
+    """Whether the schema is the one this version of the server was written for."""
+    return current(database) == head()
+
+
+def _configuration() -> Config:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    configuration.set_main_option("path_separator", "os")
+    return configuration
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_configuration())
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _pending(revision: str | None) -> list[str]:
+    """The revisions after one, oldest first."""
+    known = [script.revision for script in _scripts().walk_revisions()][::-1]
+    if revision is None:
+        return known
+    if revision not in known:
+        raise SchemaError(f"the database is at revision {revision}, which this version of the server does not know")
+    return known[known.index(revision) + 1 :]
