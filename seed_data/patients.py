@@ -1,0 +1,124 @@
+"""Patient and RelatedPerson records: a member as the payer's enrolment system knows them.
+
+https://hl7.org/fhir/us/core/STU6.1/StructureDefinition-us-core-patient.html"""
+
+from datetime import date, timedelta
+from random import Random
+
+from seed_data.datatypes import (
+    C4BB_IDENTIFIER_TYPE,
+    IDENTIFIERS,
+    US_CORE,
+    Record,
+    address,
+    carin,
+    coding,
+    concept,
+    identifier,
+    instant,
+    reference,
+    telephone,
+    us_core,
+)
+from seed_data.members import MEMBER, Member
+
+OMB = "urn:oid:2.16.840.1.113883.6.238"
+ETHNICITY = {True: ("2135-2", "Hispanic or Latino"), False: ("2186-5", "Not Hispanic or Latino")}
+LANGUAGE = {"en": "English", "es": "Spanish"}
+
+
+def date_of_death(member: Member, as_of: date) -> date | None:
+    return as_of - timedelta(days=member.died_days_ago) if member.died_days_ago else None
+
+
+def _category(name: str, code: tuple[str, str]) -> Record:
+    return {
+        "url": f"{US_CORE}/StructureDefinition/us-core-{name}",
+        "extension": [
+            {"url": "ombCategory", "valueCoding": {**coding(OMB, code[0]), "display": code[1]}},
+            {"url": "text", "valueString": code[1]},
+        ],
+    }
+
+
+def _telecom(member: Member) -> list[Record]:
+    return [
+        telephone(f"614-555-02{member.number:02d}", "mobile"),
+        {"system": "email", "value": f"{member.key}@example.com", "use": "home"},
+    ]
+
+
+def patient(member: Member, draw: Random, as_of: date) -> Record:
+    """The Patient of a member; `identifier` is the card number (MB) and the enterprise person (um)."""
+    death = date_of_death(member, as_of)
+    changed = (
+        death + timedelta(days=9) if death else date(as_of.year - 1, 1 + draw.randrange(12), 1 + draw.randrange(28))
+    )
+    record: Record = {
+        "resourceType": "Patient",
+        "id": member.id,
+        "meta": {
+            "lastUpdated": instant(draw, changed),
+            "profile": [*carin("C4BB-Patient"), us_core("us-core-patient")],
+        },
+        "extension": [
+            _category("race", member.race),
+            _category("ethnicity", ETHNICITY[member.hispanic]),
+            {"url": f"{US_CORE}/StructureDefinition/us-core-birthsex", "valueCode": member.gender[0].upper()},
+        ],
+        "identifier": [
+            identifier(f"{IDENTIFIERS}/member", member.card_number, type_code="MB"),
+            identifier(f"{IDENTIFIERS}/person", f"P{member.number * 7919:08d}", C4BB_IDENTIFIER_TYPE, "um"),
+        ],
+        "active": True,
+        "name": [
+            {
+                "use": "official",
+                "text": " ".join([*member.given, member.family]),
+                "family": member.family,
+                "given": list(member.given),
+            }
+        ],
+        "telecom": _telecom(member),
+        "gender": member.gender,
+        "birthDate": member.birth_date.isoformat(),
+    }
+    if death:
+        record["deceasedDateTime"] = death.isoformat()
+    moved = date(as_of.year - 3, 1 + draw.randrange(12), 1)
+    record["address"] = [
+        address(member.line, member.city, member.postal_code, use="home", period={"start": moved.isoformat()})
+    ]
+    record["communication"] = [
+        {"language": {**concept("urn:ietf:bcp:47", member.language, LANGUAGE[member.language])}, "preferred": True}
+    ]
+    return record
+
+
+def related_person(child: Member, draw: Random, as_of: date) -> Record:
+    """The parent as a RelatedPerson in the child's own compartment."""
+    parent = MEMBER[child.parent]
+    return {
+        "resourceType": "RelatedPerson",
+        "id": f"relatedperson-{parent.key}-for-{child.key}",
+        "meta": {
+            "lastUpdated": instant(draw, date(as_of.year - 1, 2, 1 + draw.randrange(28))),
+            "profile": [*carin("C4BB-RelatedPerson"), us_core("us-core-relatedperson")],
+        },
+        "identifier": [identifier(f"{IDENTIFIERS}/person", f"P{parent.number * 7919:08d}")],
+        "active": True,
+        "patient": {"reference": f"Patient/{child.id}", "display": child.name},
+        "relationship": [
+            concept("http://terminology.hl7.org/CodeSystem/v3-RoleCode", "FTH" if parent.gender == "male" else "MTH")
+        ],
+        "name": [{"use": "official", "text": parent.name, "family": parent.family, "given": list(parent.given)}],
+        "telecom": _telecom(parent),
+        "gender": parent.gender,
+        "birthDate": parent.birth_date.isoformat(),
+        "address": [address(parent.line, parent.city, parent.postal_code, use="home")],
+        "communication": [{"language": concept("urn:ietf:bcp:47", parent.language, LANGUAGE[parent.language])}],
+    }
+
+
+def payee_of(related: Record) -> Record:
+    return {**reference(related), "display": related["name"][0]["text"]}

@@ -1,0 +1,172 @@
+"""Professional and non-clinician claims: doctor visits, ambulance rides and glasses.
+
+https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-ExplanationOfBenefit-Professional-NonClinician.html"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from random import Random
+
+from seed_data.adjudication import Amounts, adjustment_element, allowed_units_element, amount_elements, divide
+from seed_data.claim import (
+    CARE_TEAM_ROLE,
+    DIAGNOSIS_TYPE,
+    EX_DIAGNOSIS_TYPE,
+    Body,
+    Setting,
+    care_team_member,
+    diagnosis,
+    explanation_of_benefit,
+    information,
+    network_statuses,
+)
+from seed_data.datatypes import CPT, HCPCS, PLACE_OF_SERVICE, UCUM, Record, coding, concept, named_reference, quantity
+from seed_data.directory import ORGANIZATION
+
+TRANSPORT_REASON = "https://x12.org/codesystem.x12.org/ambulance-transport-reason-codes"
+CLAIM_CARE_TEAM_ROLE = "http://terminology.hl7.org/CodeSystem/claimcareteamrole"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    code: tuple[str, str]  # system, code
+    text: str
+    price: str
+    units: int = 1
+    modifier: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    provider: str
+    diagnoses: tuple[tuple[str, str], ...]
+    services: tuple[Service, ...]
+    care_team: tuple[tuple[str, str, str], ...]  # practitioner, role, system of the role
+    place: str = "11"
+    type: str = "professional"
+    transport: bool = False
+
+
+VISITS = {
+    "office": Visit(
+        "lakeshore", (("E11.9", "Type 2 diabetes"), ("I10", "High blood pressure")),
+        (
+            Service((CPT, "99214"), "Office visit", "245.00", modifier=(CPT, "25")),
+            Service((CPT, "83036"), "Blood sugar test", "42.00"),
+        ),
+        (("okafor", "rendering", CARE_TEAM_ROLE), ("okafor", "primary", CLAIM_CARE_TEAM_ROLE)),
+    ),
+    "cardiology": Visit(
+        "lakeshore", (("I25.10", "Heart artery disease"),),
+        (
+            Service((CPT, "99204"), "First visit to a heart doctor", "390.00"),
+            Service((CPT, "93000"), "Heart tracing", "118.00"),
+            Service((CPT, "93306"), "Heart ultrasound", "870.00"),
+        ),
+        (("petrakis", "rendering", CARE_TEAM_ROLE), ("okafor", "referring", CARE_TEAM_ROLE)),
+    ),
+    "fracture": Visit(
+        "lakeshore", (("S52.501A", "Broken right forearm"),),
+        (
+            Service((CPT, "25600"), "Setting a broken arm", "780.00", modifier=(HCPCS, "RT")),
+            Service((CPT, "73110"), "X-ray of the wrist", "96.00"),
+        ),
+        (("nakashima", "rendering", CARE_TEAM_ROLE),),
+    ),
+    "checkup": Visit(
+        "lakeshore", (("Z00.129", "Child's yearly check-up"),),
+        (
+            Service((CPT, "99393"), "Yearly check-up", "205.00"),
+            Service((CPT, "90460"), "Giving a vaccine", "34.00", 2),
+        ),
+        (("nakashima", "rendering", CARE_TEAM_ROLE),),
+    ),
+    "ambulance": Visit(
+        "swiftline", (("R07.9", "Chest pain"),),
+        (
+            Service((HCPCS, "A0427"), "Ambulance ride", "1150.00"),
+            Service((HCPCS, "A0425"), "Ambulance miles", "17.50", 12),
+        ),
+        (("ibarra", "rendering", CARE_TEAM_ROLE),), "41", transport=True,
+    ),
+    "vision": Visit(
+        "lakeshore", (("H52.13", "Short-sightedness"),),
+        (Service((HCPCS, "V2020"), "Frames", "160.00"), Service((HCPCS, "V2100"), "Lenses", "74.00", 2)),
+        (("okafor", "rendering", CARE_TEAM_ROLE),), type="vision",
+    ),
+}  # fmt: skip
+
+
+def _transport(setting: Setting) -> list[Record]:
+    """The ride: weight, reason, distance, purposes and the two ends; every line of the claim points to all of it."""
+    home = f"{setting.member.line}, {setting.member.city}, OH {setting.member.postal_code}"
+    miles = {"value": Decimal(12), "unit": "[mi_i]", "system": UCUM, "code": "[mi_i]"}
+    return [
+        information(
+            5,
+            "patientweight",
+            valueQuantity={"value": Decimal(168), "unit": "[lb_av]", "system": UCUM, "code": "[lb_av]"},
+        ),
+        information(6, "ambulancetransportreason", reason=coding(TRANSPORT_REASON, "A")),
+        information(7, "transportationdistance", valueQuantity=miles),
+        information(8, "roudtrippurpose", valueString="Taken to hospital and later home again"),
+        information(9, "stretcherpurpose", valueString="Could not sit up safely"),
+        information(10, "pickuplocation", valueString=home),
+        information(
+            11, "dropofflocation", valueString="Northgate Regional Hospital, 800 Northgate Drive, Columbus, OH"
+        ),
+    ]
+
+
+def _item(sequence: int, service: Service, amounts: Amounts, setting: Setting, visit: Visit) -> Record:
+    item: Record = {"sequence": sequence, "careTeamSequence": [1], "diagnosisSequence": [1]}
+    if visit.transport:
+        item["informationSequence"] = [5, 6, 7, 8, 9, 10, 11]
+    item["productOrService"] = concept(*service.code, service.text)
+    if service.modifier:
+        item["modifier"] = [concept(*service.modifier)]
+    item |= {
+        "servicedDate": setting.start.isoformat(),
+        "locationCodeableConcept": concept(PLACE_OF_SERVICE, visit.place),
+        "quantity": quantity(service.units),
+        "noteNumber": [1],
+        "adjudication": [
+            *network_statuses(setting.claim.in_network, "benefitpaymentstatus"),
+            *amount_elements(amounts, setting.paid_to),
+            *adjustment_element(amounts),
+            allowed_units_element(service.units, amounts),
+        ],
+    }
+    return item
+
+
+def professional(setting: Setting, draw: Random) -> Record:
+    """A doctor's, ambulance's or optician's claim; the amounts stand on the lines."""
+    visit = VISITS[setting.claim.scenario]
+    amounts = tuple(
+        divide(Decimal(service.price) * service.units, setting.claim.payment, position == len(visit.services) - 1, draw)
+        for position, service in enumerate(visit.services)
+    )
+    supporting_info = [
+        information(2, "servicefacility", valueReference=named_reference(ORGANIZATION[visit.provider])),
+        information(3, "medicalrecordnumber", valueString=f"MR{setting.member.number:06d}"),
+        information(4, "patientaccountnumber", valueString=f"ACC{setting.member.number:04d}{setting.number:04d}"),
+    ]
+    body = Body(
+        profile="Professional-NonClinician",
+        type=visit.type,
+        end=setting.start,
+        provider=ORGANIZATION[visit.provider],
+        care_team=[care_team_member(number, *row) for number, row in enumerate(visit.care_team, 1)],
+        supporting_info=supporting_info + (_transport(setting) if visit.transport else []),
+        diagnosis=[
+            diagnosis(1, visit.diagnoses[0], EX_DIAGNOSIS_TYPE, "principal"),
+            *(diagnosis(2 + n, code, DIAGNOSIS_TYPE, "secondary") for n, code in enumerate(visit.diagnoses[1:])),
+        ],
+        item=[
+            _item(number, service, line_amounts, setting, visit)
+            for number, (service, line_amounts) in enumerate(zip(visit.services, amounts, strict=True), 1)
+        ],
+        amounts=amounts,
+        adjudication=network_statuses(setting.claim.in_network, "billingnetworkstatus", "renderingnetworkstatus"),
+    )
+    return explanation_of_benefit(setting, body, draw)
