@@ -1,0 +1,219 @@
+"""The FHIR API as an ASGI application of its own: path -> interaction -> answer -> ledger row -> bytes.
+
+https://hl7.org/fhir/R4/http.html - every answer to an authenticated request is in the ledger before its first byte leaves.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from server.authorization.access import Access, TokenRefusedError, authenticate
+from server.fhir.answer import Answer, header_value, headers_of, respond
+from server.fhir.bundle import CursorCipher
+from server.fhir.capability_statement import capability_statement
+from server.fhir.interactions import Interactions
+from server.fhir.outcomes import FHIRError, outcome_of
+from server.settings import Settings
+from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
+from server.specification.registry import RESOURCES
+from server.storage.database import Database, DatabaseUnavailableError
+from server.storage.ledger import AnswerLedger, LedgerEvent, new_request_id
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MAXIMUM_BODY = 64 * 1024
+FORM = b"application/x-www-form-urlencoded"
+_LETTER = {READ: "r", VREAD: "r", SEARCH_TYPE: "s"}
+logger = logging.getLogger("patient_access.fhir")
+
+
+class Request:
+    """One request, taken apart as far as every interaction needs it."""
+
+    __slots__ = ("headers", "id", "method", "pairs", "path", "receive")
+
+    def __init__(self, scope: Scope, receive: Receive, prefix: int) -> None:
+        self.id = new_request_id()
+        self.method: str = scope["method"]
+        self.path: str = scope["path"][prefix:].strip("/")
+        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.receive = receive
+        query: bytes = scope["query_string"]
+        self.pairs = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True) if query else []
+
+    def header(self, name: bytes) -> bytes:
+        """A header's value, or b''."""
+        return header_value(self.headers, name)
+
+    async def form(self) -> list[tuple[str, str]]:
+        """The pairs of a form body. Raises FHIRError 415 for another content type, 413 when it is too large."""
+        content_type = self.header(b"content-type").partition(b";")[0].strip().lower()
+        body = b""
+        more = True
+        while more:
+            message = await self.receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > MAXIMUM_BODY:
+                raise FHIRError(413, "too-long", f"The request body is larger than {MAXIMUM_BODY} bytes.")
+        if body and content_type != FORM:
+            raise FHIRError(415, "not-supported", "Send the search parameters as application/x-www-form-urlencoded.")
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+
+
+class Route:
+    """What a path and method ask for."""
+
+    __slots__ = ("definition", "id", "interaction", "version")
+
+    def __init__(self, interaction: str, definition: ResourceDefinition, id: str = "", version: str = "") -> None:
+        self.interaction = interaction
+        self.definition = definition
+        self.id = id
+        self.version = version
+
+
+def route(method: str, path: str) -> Route:
+    """The interaction of a method and a path below the FHIR base. Raises FHIRError 404 or 405."""
+    allowed: tuple[str, ...]
+    parts = path.split("/")
+    definition = RESOURCES.get(parts[0])
+    if definition is None:
+        served = ", ".join(RESOURCES)
+        raise FHIRError(404, "not-supported", f"'{parts[0]}' is not a resource type served here; served: {served}.")
+    match parts[1:]:
+        case []:
+            found, allowed = Route(SEARCH_TYPE, definition), ("GET", "HEAD")
+        case ["_search"]:
+            found, allowed = Route(SEARCH_TYPE, definition), ("POST",)
+        case [id]:
+            found, allowed = Route(READ, definition, id), ("GET", "HEAD")
+        case [id, "_history", version]:
+            found, allowed = Route(VREAD, definition, id, version), ("GET", "HEAD")
+        case _:
+            raise FHIRError(
+                404, "not-supported", f"There is nothing at '{path}'; see the CapabilityStatement at metadata."
+            )
+    if method not in allowed or found.interaction not in definition.interactions:
+        raise FHIRError(
+            405,
+            "not-supported",
+            f"{method} is not allowed on '{path}'; allowed: {', '.join(allowed)}.",
+            {"allow": ", ".join(allowed)},
+        )
+    return found
+
+
+class FHIRApplication:
+    """The ASGI application at ``/fhir``. Call ``database.open()`` in the event loop before the first request."""
+
+    def __init__(
+        self, database: Database, settings: Settings, secret: bytes, metadata: dict[str, Any], prefix: str = "/fhir"
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._ledger = AnswerLedger(database)
+        self._interactions = Interactions(database, settings, CursorCipher(secret))
+        self._metadata = capability_statement(settings, metadata)
+        self._prefix = len(prefix)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        request = Request(scope, receive, self._prefix)
+        try:
+            answer = await self._answer(request)
+        except DatabaseUnavailableError:
+            logger.exception("request %s: the database did not answer", request.id)
+            answer = _error(
+                FHIRError(503, "transient", "The database does not answer; try again.", {"retry-after": "5"})
+            )
+        except Exception:
+            logger.exception("request %s failed", request.id)
+            answer = _error(FHIRError(500, "exception", f"Something went wrong here; quote request {request.id}."))
+        await respond(request.id, request.method, request.headers, answer, send, log=self._settings.log_requests)
+
+    async def _answer(self, request: Request) -> Answer:
+        if request.method == "OPTIONS":
+            return Answer(204, b"", headers={"allow": "GET, HEAD, POST"})
+        if request.path == "metadata":
+            if request.method not in ("GET", "HEAD"):
+                return _error(FHIRError(405, "not-supported", "metadata is read with GET.", {"allow": "GET, HEAD"}))
+            return Answer(200, self._metadata, interaction="capabilities")
+        try:
+            access = await self._authenticate(request)
+        except FHIRError as error:
+            return _error(error)
+        answer = await self._authorized(request, access)
+        await self._ledger.record(
+            LedgerEvent(
+                kind="answer",
+                request_id=request.id,
+                environment=access.environment,
+                client_id=access.client_id,
+                client_kind=access.client_kind,
+                grant_id=access.grant_id,
+                patient=access.patient,
+                actor=access.actor,
+                interaction=answer.interaction,
+                resource_type=answer.resource_type,
+                status=answer.status,
+                resources=answer.resources,
+            )
+        )
+        return answer
+
+    async def _authenticate(self, request: Request) -> Access:
+        scheme, _, token = request.header(b"authorization").partition(b" ")
+        if scheme.lower() != b"bearer" or not token:
+            raise FHIRError(
+                401,
+                "login",
+                "An access token is required: send 'Authorization: Bearer …'. How to get one: .well-known/smart-configuration.",
+                {"www-authenticate": f'Bearer realm="{self._settings.fhir_base}"'},
+            )
+        try:
+            return await authenticate(self._database, self._settings, token.strip().decode("latin-1"))
+        except TokenRefusedError as error:
+            challenge = f'Bearer realm="{self._settings.fhir_base}", error="invalid_token", error_description="{error.description}"'
+            raise FHIRError(401, "login", error.description, {"www-authenticate": challenge}) from error
+
+    async def _authorized(self, request: Request, access: Access) -> Answer:
+        """The answer to an authenticated request, errors included: all of them are ledger rows."""
+        found: Route | None = None
+        try:
+            found = route(request.method, request.path)
+            _check_accept(request)
+            definition = found.definition
+            if not access.permissions.permits(definition.type, _LETTER[found.interaction]):
+                raise FHIRError(
+                    403,
+                    "forbidden",
+                    f"The token's scopes do not allow {found.interaction} on {definition.type};"
+                    f" ask for patient/{definition.type}.rs.",
+                    {"www-authenticate": 'Bearer error="insufficient_scope"'},
+                )
+            if found.interaction == SEARCH_TYPE:
+                pairs = request.pairs if request.method != "POST" else request.pairs + await request.form()
+                strict = b"handling=strict" in request.header(b"prefer").replace(b" ", b"").lower()
+                return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
+            if found.interaction == VREAD:
+                return await self._interactions.vread(definition, found.id, found.version, access)
+            return await self._interactions.read(definition, found.id, access, request.header(b"if-none-match"))
+        except FHIRError as error:
+            answer = _error(error)
+            if found is not None:
+                answer.interaction, answer.resource_type = found.interaction, found.definition.type
+            return answer
+
+
+def _check_accept(request: Request) -> None:
+    accept = request.header(b"accept").lower()
+    if accept and b"json" not in accept and b"*/*" not in accept and b"application/*" not in accept:
+        raise FHIRError(406, "not-supported", "This server speaks application/fhir+json only.")
+
+
+def _error(error: FHIRError) -> Answer:
+    return Answer(error.status, outcome_of(error), headers=headers_of(error.headers))

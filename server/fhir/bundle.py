@@ -1,0 +1,97 @@
+"""A searchset spliced from stored bytes, with links and an opaque keyset cursor.
+
+https://hl7.org/fhir/R4/http.html#paging and https://hl7.org/fhir/R4/bundle.html#searchset
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from server import clock
+from server.fhir.outcomes import FHIRError
+from server.storage.patient_compartment import StoredResource
+
+_MATCH_TAIL = b',"search":{"mode":"match"}}'
+_INCLUDE_TAIL = b',"search":{"mode":"include"}}'
+_NONCE = 12
+
+
+class CursorCipher:
+    """Makes and opens ``_cursor`` values: where the next page begins, encrypted and bound to the member and the query.
+
+    The numbers inside say nothing to the app, and a cursor of another query, member or server does not open.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._cipher = AESGCM(secret[:32])
+
+    def seal(self, after: int, total: int, watermark: int, bound_to: str) -> str:
+        """The cursor behind the match with key ``after``; the total and watermark of the first page travel along."""
+        nonce = os.urandom(_NONCE)
+        text = b"%d %d %d" % (after, total, watermark)
+        return (
+            base64.urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, text, bound_to.encode())).decode().rstrip("=")
+        )
+
+    def open(self, cursor: str, bound_to: str) -> tuple[int, int, int]:
+        """(after, total, watermark) of a cursor. Raises FHIRError 400 when it is not one of ours for this query."""
+        try:
+            raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+            after, total, watermark = self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], bound_to.encode()).split()
+        except (InvalidTag, ValueError, binascii.Error) as error:
+            raise FHIRError(
+                400,
+                "value",
+                "Search parameter '_cursor': not a cursor of this search; follow the 'next' link as it is, or start again.",
+                expression="http._cursor",
+            ) from error
+        return int(after), int(total), int(watermark)
+
+
+def query_string(pairs: Sequence[tuple[str, str]]) -> str:
+    """name=value pairs percent-encoded, readable where that is safe."""
+    return "&".join(f"{quote(name, safe=':_-.')}={quote(value, safe=':/,|-._~*')}" for name, value in pairs)
+
+
+def searchset(
+    base: str,
+    bundle_id: str,
+    watermark: int,
+    total: int,
+    links: Sequence[tuple[str, str]],
+    matches: Sequence[StoredResource],
+    included: Sequence[StoredResource],
+    outcome: bytes | None = None,
+) -> bytes:
+    """The Bundle as JSON bytes; stored bodies are copied, never parsed. ``outcome`` becomes an entry of mode outcome."""
+    head = {
+        "resourceType": "Bundle",
+        "id": bundle_id,
+        "meta": {"lastUpdated": clock.instant(watermark)},
+        "type": "searchset",
+        "total": total,
+        "link": [{"relation": relation, "url": url} for relation, url in links],
+    }
+    encoded_base = base.encode()
+    parts = [orjson.dumps(head)[:-1]]
+    separator = b',"entry":['
+    for resources, tail in ((matches, _MATCH_TAIL), (included, _INCLUDE_TAIL)):
+        for resource in resources:
+            parts += (
+                separator,
+                b'{"fullUrl":"%b/%b/%b","resource":' % (encoded_base, resource.type.encode(), resource.id.encode()),
+                resource.body,
+                tail,
+            )
+            separator = b","
+    if outcome is not None:
+        parts += (separator, b'{"resource":', outcome, b',"search":{"mode":"outcome"}}')
+        separator = b","
+    parts.append(b"}" if separator != b"," else b"]}")
+    return b"".join(parts)

@@ -1,0 +1,85 @@
+"""The CapabilityStatement, computed from the registry and the same object as smart-configuration.
+
+https://hl7.org/fhir/R4/capabilitystatement.html and https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from server import __version__, clock
+from server.settings import Settings
+from server.specification.definition import ResourceDefinition
+from server.specification.registry import RESOURCES
+from server.specification.standards import FHIR_VERSION, GUIDES, INSTANTIATES
+
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+_SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+
+
+def capability_statement(settings: Settings, oauth_uris: Mapping[str, str]) -> bytes:
+    """The CapabilityStatement as JSON bytes; ``oauth_uris`` are the endpoints also told by smart-configuration."""
+    started = clock.instant(clock.now_microseconds())
+    return orjson.dumps(
+        {
+            "resourceType": "CapabilityStatement",
+            "id": "patient-access",
+            "url": f"{settings.fhir_base}/metadata",
+            "version": __version__,
+            "name": "PatientAccess",
+            "title": f"{settings.payer_name} Patient Access API",
+            "status": "active",
+            "experimental": settings.environment != "production",
+            "date": started,
+            "publisher": settings.payer_name,
+            "description": "Claims, coverage and prior authorizations of one member, by that member's consent.",
+            "kind": "instance",
+            "instantiates": list(INSTANTIATES),
+            "implementationGuide": [f"{guide.canonical}|{version}" for guide in GUIDES for version in guide.versions],
+            "software": {"name": "patient-access", "version": __version__},
+            "implementation": {"description": f"{settings.payer_name} Patient Access API", "url": settings.fhir_base},
+            "fhirVersion": FHIR_VERSION,
+            "format": ["json", "application/fhir+json"],
+            "rest": [
+                {
+                    "mode": "server",
+                    "security": _security(oauth_uris),
+                    "resource": [_resource(definition) for definition in RESOURCES.values()],
+                }
+            ],
+        }
+    )
+
+
+def _security(oauth_uris: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "extension": [
+            {"url": _OAUTH_URIS, "extension": [{"url": name, "valueUri": uri} for name, uri in oauth_uris.items()]}
+        ],
+        "cors": True,
+        "service": [{"coding": [{"system": _SECURITY_SERVICE, "code": "SMART-on-FHIR"}]}],
+        "description": "SMART App Launch 2.2: authorization code with PKCE S256; opaque bearer tokens.",
+    }
+
+
+def _resource(definition: ResourceDefinition) -> dict[str, Any]:
+    resource: dict[str, Any] = {
+        "type": definition.type,
+        "supportedProfile": [profile.canonical for profile in definition.profiles],
+        "documentation": definition.title,
+        "interaction": [{"code": code} for code in definition.interactions],
+        "versioning": "versioned",
+        "readHistory": "vread" in definition.interactions,
+        "conditionalRead": "not-match",
+        "referencePolicy": ["literal", "logical", "resolves"],
+        "searchParam": [
+            {"name": parameter.code, "definition": parameter.canonical, "type": str(parameter.type)}
+            for parameter in definition.search_parameters
+        ],
+    }
+    if definition.includes:
+        resource["searchInclude"] = list(definition.includes)
+    if definition.revincludes:
+        resource["searchRevInclude"] = list(definition.revincludes)
+    return resource

@@ -1,0 +1,130 @@
+"""The interactions on one member's compartment: read, vread and search-type.
+
+https://hl7.org/fhir/R4/http.html#read, #vread and #search
+"""
+
+from collections.abc import Sequence
+from email.utils import format_datetime
+
+import orjson
+
+from server import clock
+from server.authorization.access import Access
+from server.fhir.answer import Answer
+from server.fhir.bundle import CursorCipher, query_string, searchset
+from server.fhir.outcomes import gone, issue, not_found, operation_outcome
+from server.fhir.search_parameters import Context, Pairs, ParsedSearch, parse
+from server.settings import Settings
+from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
+from server.storage.database import Database
+from server.storage.patient_compartment import PatientCompartment, StoredResource
+from server.storage.query import SearchQuery
+
+
+class Interactions:
+    """What an Access may do with its member's compartment and the shared directory."""
+
+    def __init__(self, database: Database, settings: Settings, cursors: CursorCipher) -> None:
+        self._database = database
+        self._settings = settings
+        self._cursors = cursors
+
+    async def read(self, definition: ResourceDefinition, id: str, access: Access, if_none_match: bytes) -> Answer:
+        """The current version. 404 for a foreign or unknown id alike, 410 for a retracted one, 304 when the ETag is known."""
+        found = await PatientCompartment(self._database, access.patient).read(definition.type, id)
+        return _one(READ, definition.type, id, found, if_none_match)
+
+    async def vread(self, definition: ResourceDefinition, id: str, version: str, access: Access) -> Answer:
+        """That version, if it was this member's or the directory's."""
+        found = await PatientCompartment(self._database, access.patient).vread(definition.type, id, version)
+        return _one(VREAD, definition.type, id, found, b"")
+
+    async def search(
+        self, definition: ResourceDefinition, pairs: Pairs, access: Access, bundle_id: str, *, strict: bool
+    ) -> Answer:
+        """A searchset page over everything this member may see of the type."""
+        context = Context(self._settings, access.patient, clock.now_microseconds())
+        search = parse(definition, pairs, context, strict=strict)
+        compartment = PatientCompartment(self._database, access.patient)
+        bound_to = f"{access.patient} {definition.type} {query_string(search.honoured)}"
+        query, total, watermark = search.query, -1, 0
+        if search.cursor:
+            after, total, watermark = self._cursors.open(search.cursor, bound_to)
+            query = _after(query, after)
+        else:
+            watermark = await compartment.watermark()
+        matches: Sequence[StoredResource] = ()
+        included: Sequence[StoredResource] = ()
+        more = False
+        if search.count_only:
+            total = await compartment.total(query)
+        else:
+            page = await compartment.search(query)
+            matches, more = page.matches, page.more
+            if query.includes or query.reverse_includes:
+                included = await compartment.included(query, matches)
+            if total < 0:
+                total = await compartment.total(query) if more else len(matches)
+        included = [r for r in included if access.permissions.permits(r.type, "r")]
+        cursor = self._cursors.seal(matches[-1].key, total, watermark, bound_to) if more else ""
+        body = searchset(
+            self._settings.fhir_base,
+            bundle_id,
+            watermark,
+            total,
+            self._links(definition, search, cursor),
+            matches,
+            included,
+            _ignored(search),
+        )
+        own = sum(1 for r in (*matches, *included) if r.patient)
+        return Answer(200, body, interaction=SEARCH_TYPE, resource_type=definition.type, resources=own)
+
+    def _links(self, definition: ResourceDefinition, search: ParsedSearch, cursor: str) -> list[tuple[str, str]]:
+        address = f"{self._settings.fhir_base}/{definition.type}"
+        honoured = list(search.honoured)
+        current = [*honoured, ("_cursor", search.cursor)] if search.cursor else honoured
+        links = [("self", _url(address, current)), ("first", _url(address, honoured))]
+        if cursor:
+            links.append(("next", _url(address, [*honoured, ("_cursor", cursor)])))
+        return links
+
+
+def _url(address: str, pairs: Sequence[tuple[str, str]]) -> str:
+    return f"{address}?{query_string(pairs)}" if pairs else address
+
+
+def _after(query: SearchQuery, after: int) -> SearchQuery:
+    return SearchQuery(query.type, query.criteria, query.includes, query.reverse_includes, query.count, after)
+
+
+def _ignored(search: ParsedSearch) -> bytes | None:
+    if not search.ignored:
+        return None
+    warnings = [
+        issue(
+            "warning",
+            "not-supported",
+            f"Search parameter '{name}' is not supported here and was ignored.",
+            f"http.{name}",
+        )
+        for name in dict.fromkeys(search.ignored)
+    ]
+    return orjson.dumps(operation_outcome(*warnings))
+
+
+def _one(interaction: str, type: str, id: str, found: StoredResource | None, if_none_match: bytes) -> Answer:
+    """The answer about one resource."""
+    if found is None:
+        raise not_found(type, id)
+    if found.deleted:
+        raise gone(type, id)
+    etag = f'W/"{found.version}"'
+    headers = {
+        "etag": etag,
+        "last-modified": format_datetime(clock.from_microseconds(found.last_updated), usegmt=True),
+    }
+    if if_none_match and etag.encode() in [tag.strip() for tag in if_none_match.split(b",")]:
+        return Answer(304, b"", headers=headers, interaction=interaction, resource_type=type)
+    own = 1 if found.patient else 0
+    return Answer(200, found.body, headers=headers, interaction=interaction, resource_type=type, resources=own)
