@@ -15,7 +15,9 @@ Record = dict[str, Any]
 def read_records(paths: list[Path]) -> list[Record]:
     """The records as a loader reads them: from the written lines, decimals kept as text gives them."""
     return [
-        json.loads(line, parse_float=Decimal) for path in paths for line in path.read_text(encoding="utf-8").splitlines()
+        json.loads(line, parse_float=Decimal)
+        for path in paths
+        for line in path.read_text(encoding="utf-8").splitlines()
     ]
 
 

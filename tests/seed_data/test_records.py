@@ -64,9 +64,7 @@ def test_ids_are_unique(records: list[Record]) -> None:
 
 def test_every_reference_resolves_within_the_data_set(records: list[Record]) -> None:
     known = {f"{r['resourceType']}/{r['id']}" for r in records}
-    referred = {
-        node["reference"] for r in records for node in walk(r) if isinstance(node.get("reference"), str)
-    }
+    referred = {node["reference"] for r in records for node in walk(r) if isinstance(node.get("reference"), str)}
     assert referred <= known
 
 
@@ -116,7 +114,9 @@ def test_telephones_are_fictitious_and_mail_goes_nowhere(records: list[Record]) 
 
 
 def test_every_member_has_a_coverage_and_every_coverage_a_reporting_unit(records: list[Record]) -> None:
-    units = tomllib.loads((Path(seed_data.__file__).parent / "reporting_units.toml").read_text(encoding="utf-8"))["unit"]
+    units = tomllib.loads((Path(seed_data.__file__).parent / "reporting_units.toml").read_text(encoding="utf-8"))[
+        "unit"
+    ]
     by_reference = {f"{r['resourceType']}/{r['id']}": r for r in records}
     covered, used = set(), set()
     for coverage in (r for r in records if r["resourceType"] == "Coverage"):
@@ -136,7 +136,9 @@ def test_every_member_has_a_coverage_and_every_coverage_a_reporting_unit(records
 
 
 def test_every_reporting_line_of_business_is_known() -> None:
-    units = tomllib.loads((Path(seed_data.__file__).parent / "reporting_units.toml").read_text(encoding="utf-8"))["unit"]
+    units = tomllib.loads((Path(seed_data.__file__).parent / "reporting_units.toml").read_text(encoding="utf-8"))[
+        "unit"
+    ]
     known = {"line_of_business", "payor", "class", "extension", "contract", "plan", "program", "issuer", "state"}
     assert all(set(unit) <= known for unit in units)
     assert {unit["line_of_business"] for unit in units} == {
