@@ -202,8 +202,8 @@ class FHIRApplication:
             if found.interaction == VREAD:
                 return await self._interactions.vread(definition, found.id, found.version, access)
             return await self._interactions.read(definition, found.id, access, request.header(b"if-none-match"))
-        except FHIRError as error:
-            answer = _error(error)
+        except Exception as error:
+            answer = _error(error) if isinstance(error, FHIRError) else _failure(request.id, error)
             if found is not None:
                 answer.interaction, answer.resource_type = found.interaction, found.definition.type
             return answer
@@ -217,3 +217,12 @@ def _check_accept(request: Request) -> None:
 
 def _error(error: FHIRError) -> Answer:
     return Answer(error.status, outcome_of(error), headers=headers_of(error.headers))
+
+
+def _failure(request_id: str, error: Exception) -> Answer:
+    """503 while the database does not answer or cannot store the ledger row, 500 for a mistake of ours; both logged."""
+    if isinstance(error, DatabaseUnavailableError):
+        logger.error("request %s: the database is not available: %s", request_id, error)
+        return _error(FHIRError(503, "transient", "The database does not answer; try again.", {"retry-after": "5"}))
+    logger.error("request %s failed", request_id, exc_info=error)
+    return _error(FHIRError(500, "exception", f"Something went wrong here; quote request {request_id}."))

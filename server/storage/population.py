@@ -29,7 +29,7 @@ class Population:
 
     def counts(self) -> dict[str, int]:
         """Current resources by type."""
-        return {type: count for type, count in self._transaction.all(_COUNTS)}
+        return {row[0]: row[1] for row in self._transaction.all(_COUNTS)}
 
     def missing(self, type: str, ids: Sequence[str]) -> list[str]:
         """Those of the ids under which no current resource of the type is stored, in the order given."""
