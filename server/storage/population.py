@@ -13,7 +13,7 @@ from server.storage.database import Transaction
 from server.storage.schema import LoadClock
 
 CLOCK: Any = LoadClock.__table__  # type: ignore[attr-defined]
-_COUNTS: Select[Any] = (
+_COUNTS: Select[tuple[str, int]] = (
     select(RESOURCE.c.type, func.count())
     .where(RESOURCE.c.deleted == false())
     .group_by(RESOURCE.c.type)
@@ -29,7 +29,7 @@ class Population:
 
     def counts(self) -> dict[str, int]:
         """Current resources by type."""
-        return {row[0]: row[1] for row in self._transaction.all(_COUNTS)}
+        return {row[0]: row[1] for row in self._transaction.connection.execute(_COUNTS)}
 
     def missing(self, type: str, ids: Sequence[str]) -> list[str]:
         """Those of the ids under which no current resource of the type is stored, in the order given."""
