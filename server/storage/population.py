@@ -6,15 +6,15 @@ https://hl7.org/fhir/R4/compartmentdefinition.html - whatever asks for one membe
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, false, func, select
+from sqlalchemy import bindparam, false, func, select
 
 from server.storage.criteria import RESOURCE
 from server.storage.database import Transaction
 from server.storage.schema import LoadClock
 
 CLOCK: Any = LoadClock.__table__  # type: ignore[attr-defined]
-_COUNTS: Select[tuple[str, int]] = (
-    select(RESOURCE.c.type, func.count())
+_COUNTS: Any = (
+    select(RESOURCE.c.type, func.count().label("total"))
     .where(RESOURCE.c.deleted == false())
     .group_by(RESOURCE.c.type)
     .order_by(RESOURCE.c.type)
@@ -29,7 +29,7 @@ class Population:
 
     def counts(self) -> dict[str, int]:
         """Current resources by type."""
-        return {row[0]: row[1] for row in self._transaction.connection.execute(_COUNTS)}
+        return {row.type: row.total for row in self._transaction.all(_COUNTS)}
 
     def missing(self, type: str, ids: Sequence[str]) -> list[str]:
         """Those of the ids under which no current resource of the type is stored, in the order given."""
