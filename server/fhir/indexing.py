@@ -3,12 +3,48 @@
 https://hl7.org/fhir/R4/search.html#token, #reference, #date and #string
 """
 
+import re
 import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.fhir import dates
+from server.fhir.fhir_path import compile_expression
+from server.specification.definition import ResourceDefinition, SearchParameter, SearchType
+from server.storage.query import Date, IndexEntries, Reference, String, Token
+
+IDENTIFIER = "identifier"
+"""Every resource is indexed by its identifiers, also where its row has no such search parameter: conditional references ask for them."""
+LOGICAL = ":identifier"
+"""Suffix of the token parameter that a logical reference (an identifier instead of a literal reference) is found by."""
 
 _LETTERS_WITHOUT_DECOMPOSITION = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"}  # noqa: RUF001
 )
 _DROPPED = frozenset("'`´ʼ‘’.")  # noqa: RUF001 - so that O'Brien and OBrien, St. and St are the same
+_STRING_LENGTH = 255
+"""Characters of a string that are indexed; a database's index row has a limit."""
+_TOKEN_BYTES = 1024
+_LITERAL = re.compile(
+    r"(?:(?P<base>https?://[^\s#?]+?)/)?(?P<type>[A-Z][A-Za-z]{1,63})/(?P<id>[A-Za-z0-9\-.]{1,64})"
+    r"(?:/_history/(?P<version>[A-Za-z0-9\-.]{1,64}))?"
+)
+_STRING_PARTS = (
+    *("text", "family", "given", "prefix", "suffix"),
+    *("line", "city", "district", "state", "postalCode", "country"),
+)
+"""What a HumanName and an Address are searched by: https://hl7.org/fhir/R4/search.html#string"""
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralReference:
+    """``[base/]Type/id[/_history/version]`` taken apart; no base and no version are ''."""
+
+    base: str
+    type: str
+    id: str
+    version: str
 
 
 def fold(text: str) -> str:
@@ -22,3 +58,117 @@ def fold(text: str) -> str:
         text = text.translate(_LETTERS_WITHOUT_DECOMPOSITION)
     kept = "".join(letter if letter.isalnum() else "" if letter in _DROPPED else " " for letter in text.casefold())
     return " ".join(kept.split())
+
+
+def literal_reference(reference: str) -> LiteralReference | None:
+    """A literal reference taken apart, or None if it is none (``#contained``, ``urn:uuid:…``, ``Type?search``)."""
+    match = _LITERAL.fullmatch(reference)
+    return match and LiteralReference(match["base"] or "", match["type"], match["id"], match["version"] or "")
+
+
+def index_entries(definition: ResourceDefinition, resource: Mapping[str, Any], base: str = "") -> IndexEntries:
+    """What the resource is found by, for every search parameter of its row but ``_id`` and ``_lastUpdated``.
+
+    ``base`` is this server's own FHIR base: absolute references below it count, those to other servers do not.
+    Raises ValueError, naming the parameter, for a malformed date or a period that ends before it starts.
+    """
+    found: dict[SearchType, set[Any]] = {kind: set() for kind in SearchType}
+    for parameter in definition.search_parameters:
+        values = [] if parameter.code.startswith("_") else compile_expression(parameter.expression)(resource)
+        if parameter.type is SearchType.REFERENCE:
+            for value in values:
+                for entry in _references(parameter, value, base):
+                    found[SearchType.TOKEN if isinstance(entry, Token) else SearchType.REFERENCE].add(entry)
+        else:
+            read = _READERS[parameter.type]
+            for value in values:
+                found[parameter.type].update(read(parameter, value))
+    found[SearchType.TOKEN].update(
+        Token(IDENTIFIER, system, code) for item in _listed(resource.get(IDENTIFIER)) for system, code in tokens(item)
+    )
+    return IndexEntries(
+        tokens=frozenset(found[SearchType.TOKEN]),
+        references=frozenset(found[SearchType.REFERENCE]),
+        dates=frozenset(found[SearchType.DATE]),
+        strings=frozenset(found[SearchType.STRING]),
+    )
+
+
+def tokens(value: Any) -> Iterator[tuple[str, str]]:
+    """(system, code) of a code, boolean, Coding, CodeableConcept, Identifier or ContactPoint; no system is ''."""
+    if isinstance(value, bool):
+        yield "", "true" if value else "false"
+    elif isinstance(value, str):
+        yield from _token("", value)
+    elif isinstance(value, Mapping):
+        if "coding" in value:
+            for coding in _listed(value["coding"]):
+                if isinstance(coding, Mapping):
+                    yield from _token(coding.get("system"), coding.get("code"))
+        else:
+            yield from _token(value.get("system"), value["code"] if "code" in value else value.get("value"))
+
+
+def _token(system: Any, code: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(code, str) or not code:
+        return
+    system = system if isinstance(system, str) else ""
+    if len(code.encode()) + len(system.encode()) <= _TOKEN_BYTES:
+        yield system, code
+
+
+def _tokens(parameter: SearchParameter, value: Any) -> Iterator[Token]:
+    for system, code in tokens(value):
+        yield Token(parameter.code, system, code)
+
+
+def _references(parameter: SearchParameter, value: Any, base: str) -> Iterator[Reference | Token]:
+    text = value.get("reference") if isinstance(value, Mapping) else value
+    if isinstance(text, str):
+        literal = literal_reference(text)
+        if literal is not None and literal.base in ("", base) and _allowed(parameter, literal.type):
+            yield Reference(parameter.code, literal.type, literal.id, literal.version)
+    if isinstance(value, Mapping) and isinstance(value.get(IDENTIFIER), Mapping):
+        for system, code in tokens(value[IDENTIFIER]):
+            yield Token(parameter.code + LOGICAL, system, code)
+
+
+def _allowed(parameter: SearchParameter, type_name: str) -> bool:
+    return type_name in parameter.targets or "Resource" in parameter.targets
+
+
+def _dates(parameter: SearchParameter, value: Any) -> Iterator[Date]:
+    try:
+        intervals = dates.entries(value)
+    except ValueError as error:
+        raise ValueError(f"{parameter.expression}: {_without_value(error)}") from None
+    for low, high in intervals:
+        yield Date(parameter.code, low, high)
+
+
+def _without_value(error: ValueError) -> str:
+    """Why a date is refused, without the date: reports of a load do not quote members' records."""
+    return "ends before it starts" if "ends before" in str(error) else "is not a FHIR date"
+
+
+def _strings(parameter: SearchParameter, value: Any) -> Iterator[String]:
+    if isinstance(value, Mapping):
+        for part in _STRING_PARTS:
+            for text in _listed(value.get(part)):
+                yield from _strings(parameter, text)
+    elif isinstance(value, str) and value.strip():
+        exact = value[:_STRING_LENGTH]
+        yield String(parameter.code, exact, fold(exact))
+
+
+def _listed(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return [item for item in value if item is not None]
+    return [] if value is None else [value]
+
+
+_READERS: dict[SearchType, Callable[[SearchParameter, Any], Iterator[Any]]] = {
+    SearchType.TOKEN: _tokens,
+    SearchType.DATE: _dates,
+    SearchType.STRING: _strings,
+}
