@@ -18,7 +18,7 @@ from server.specification.definition import (
     SearchParameter,
     SearchType,
 )
-from server.specification.registry import RESOURCES, revinclude_source
+from server.specification.registry import MEMBER_TYPE, RESOURCES, revinclude_source
 from server.storage.query import (
     Criterion,
     DateAlternative,
@@ -227,7 +227,7 @@ def _reference(
         if (found := _reference_alternative(parameter, modifier, _unescape(v), context)) is not None
     ]
     if _names_member(definition, parameter):
-        own = any(found.id == context.patient and found.type in (None, "Patient") for found in alternatives)
+        own = any(found.id == context.patient and found.type in (None, MEMBER_TYPE) for found in alternatives)
         return None if own else NothingCriterion()
     return ReferenceCriterion(parameter.code, tuple(alternatives)) if alternatives else NothingCriterion()
 
