@@ -38,7 +38,7 @@ def test_imports_run_downhill(module: str) -> None:
         floor = PICTURE.get(room(imported), -1)
         composing = own == floor == TOP
         assert floor < own or room(imported) == room(module) or composing, f"{module} imports {imported}"
-        assert imported.startswith("server")
+        assert imported.startswith("server") or module == "server.sandbox", f"{module} imports {imported}"
 
 
 def test_nothing_is_imported_in_a_circle() -> None:
