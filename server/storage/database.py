@@ -54,7 +54,7 @@ class Transaction:
 
     def stream(self, statement: Executable, values: Values | None = None) -> Iterator[Row[Any]]:
         """Rows one by one, for answers too large to hold."""
-        yield from self.connection.execution_options(yield_per=2000).execute(statement, values)
+        yield from self.connection.execute(statement, values, execution_options={"yield_per": 2000})
 
 
 class Compiled:
@@ -83,6 +83,10 @@ class Database:
         self.settings = settings
         self.is_sqlite = settings.sqlite_path is not None
         self.engine = _sqlite_engine(settings) if self.is_sqlite else _postgresql_engine(settings)
+        # SQLite reads one snapshot per transaction anyhow.
+        self._reading = (
+            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
+        )
         self._dialect: Dialect = SQLiteDialect_pysqlite() if self.is_sqlite else _postgresql_dialect()
         self._compiled: WeakKeyDictionary[Executable, Compiled] = WeakKeyDictionary()
         self._sqlite: sqlite3.Connection | None = None
@@ -102,7 +106,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         """A synchronous transaction that only reads: one snapshot, no write lock."""
-        with self._transaction(self.engine) as transaction:
+        with self._transaction(self._reading) as transaction:
             yield transaction
 
     @contextmanager

@@ -7,14 +7,15 @@ import asyncio
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import groupby
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Row, Select, insert, select
 
 from server import clock
 from server.storage.database import Database, Transaction
@@ -55,6 +56,11 @@ def chain_hash(previous: bytes, row: dict[str, Any]) -> bytes:
     return sha256(previous + orjson.dumps([row[name] for name in COLUMNS if name != "hash"])).digest()
 
 
+def _storable(text: str) -> str:
+    """What a client sent, without what UTF-8 or PostgreSQL cannot hold: one request must not fail the others of its commit."""
+    return text if text.isprintable() else text.encode(errors="replace").decode().replace("\0", "\ufffd")
+
+
 class _Chain:
     """The state of one writer: nobody else writes under its name."""
 
@@ -66,6 +72,7 @@ class _Chain:
     def extend(self, event: LedgerEvent, at: int) -> dict[str, Any]:
         """The row for an event, as the next of the chain."""
         row: dict[str, Any] = {name: getattr(event, name) for name in LedgerEvent.__slots__}
+        row["resource_type"], row["detail"] = _storable(event.resource_type), _storable(event.detail)
         row["writer"], row["sequence"], row["at"] = self.writer, self.sequence + 1, at
         row["hash"] = chain_hash(self.hash, row)
         self.sequence += 1
@@ -100,15 +107,17 @@ class AnswerLedger:
             self._flushing = None
 
     async def _commit(self, events: list[tuple[LedgerEvent, int, asyncio.Future[None]]]) -> None:
-        before = self._chain.sequence, self._chain.hash
-        rows = [self._chain.extend(event, at) for event, at, _ in events]
         try:
+            rows = [self._chain.extend(event, at) for event, at, _ in events]
             await self._database.write(INSERT, rows)
-        except Exception as error:
-            self._chain.sequence, self._chain.hash = before
+        except BaseException as error:
+            # Whether an interrupted commit took place is unknown: nothing may be chained behind it.
+            self._chain = _Chain()
             for _, _, done in events:
                 if not done.done():
                     done.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
             return
         for _, _, done in events:
             if not done.done():
@@ -128,11 +137,17 @@ class EventLedger:
         """A transaction that can also ``record`` events; the chain moves only if it commits."""
         with self._lock:
             before = self._chain.sequence, self._chain.hash
+            committing = False
             try:
                 with self._database.transaction() as transaction:
                     yield RecordingTransaction(transaction, self._chain)
+                    committing = True
             except BaseException:
-                self._chain.sequence, self._chain.hash = before
+                if committing:
+                    # Whether an interrupted commit took place is unknown: nothing may be chained behind it.
+                    self._chain = _Chain()
+                else:
+                    self._chain.sequence, self._chain.hash = before
                 raise
 
 
@@ -151,3 +166,25 @@ class RecordingTransaction(Transaction):
 def rows_of_writer() -> Select[Any]:
     """Every ledger row in chain order: writer, then sequence."""
     return select(LEDGER).order_by(LEDGER.c.writer, LEDGER.c.sequence)
+
+
+def verify(rows: Iterable[Row[Any]]) -> list[str]:
+    """Recompute the chains of rows in chain order; one sentence per broken writer, naming the place of its first break.
+
+    A tail that was cut off leaves a shorter chain that is whole in itself: only an anchor kept elsewhere shows that.
+    """
+    breaks = []
+    for writer, chain in groupby(rows, key=lambda row: row.writer):
+        previous = GENESIS
+        for sequence, row in enumerate(chain, start=1):
+            if row.sequence != sequence:
+                breaks.append(f"writer {writer}: row {sequence} is missing; row {row.sequence} stands in its place")
+                break
+            if row.hash != chain_hash(previous, row._asdict()):
+                at = clock.instant(row.at)
+                breaks.append(
+                    f"writer {writer}: row {sequence} ({row.kind} {row.request_id} at {at}) is not what was written"
+                )
+                break
+            previous = row.hash
+    return breaks
