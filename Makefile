@@ -1,0 +1,54 @@
+# make run        a sandbox on http://127.0.0.1:8000       PORT= HOST= WORKERS=
+# make test       lint, types and the whole test suite     PYTEST_ARGS=
+# make evidence   the measurements of docs/evidence
+# make docs       the README's generated tables
+# make clean      forget the sandbox's data and the virtual environment
+#
+# PYTHON=/path/to/python chooses the interpreter; otherwise the first of these that works is taken.
+
+SHELL := /bin/bash
+CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11 python3 /usr/bin/python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PYTEST_ARGS ?= -n 2
+
+.PHONY: run test evidence docs clean
+
+run: .venv/.run
+	@exec $(BIN)/patient-access sandbox
+
+test: .venv/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+evidence: .venv/.test
+	$(BIN)/python loadtests/hot_path.py
+
+docs: .venv/.run
+	$(BIN)/python -m server.documentation
+
+clean:
+	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A pyenv or asdf shim may exist and still not run, and a system Python may lack venv: each candidate is tried.
+.venv/bin/python:
+	@for python in $(CANDIDATES); do \
+	  if $$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	      >/dev/null 2>&1; then \
+	    echo "Making a virtual environment in .venv with $$($$python -V 2>&1) ..."; \
+	    exec $$python -m venv .venv; \
+	  fi; \
+	done; \
+	echo "make needs Python 3.11, 3.12 or 3.13 with its venv module; name one with PYTHON=/path/to/python" >&2; exit 2
+
+.venv/.run: pyproject.toml | .venv/bin/python
+	@echo "Installing what pyproject.toml asks for (once; about a minute) ..."
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/.test: pyproject.toml | .venv/bin/python
+	@echo "Installing what the tests need (once; about a minute) ..."
+	@$(PIP) --editable '.[test,load]'
+	@touch $@ .venv/.run

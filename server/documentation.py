@@ -1,0 +1,106 @@
+"""The README's tables, computed from what they describe: the settings, the registry, the commands. ``make docs`` rewrites them.
+
+Each table stands between ``<!-- name -->`` and ``<!-- /name -->``; a test fails when one lags.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from server.settings import Settings
+from server.specification.definition import MembershipKind, ResourceDefinition
+from server.specification.registry import RESOURCES
+
+README = Path(__file__).parents[1] / "README.md"
+OWNER = {
+    MembershipKind.SELF: "is the member",
+    MembershipKind.DIRECTORY: "everyone (directory)",
+}
+
+
+def settings_table() -> str:
+    """Every setting: its environment variable, its default, what it does."""
+    rows = ["| Setting | Default | What it does |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        rows.append(f"| `{name.upper()}` | {_default(field)} | {_cell(field.description or '')}{_choices(field)} |")
+    return "\n".join(rows)
+
+
+def _default(field: FieldInfo) -> str:
+    default: Any = field.default
+    if default is None:
+        return "none"
+    if isinstance(default, tuple):
+        return "`[" + ", ".join(f'"{value}"' for value in default) + "]`"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _choices(field: FieldInfo) -> str:
+    choices = [value for value in get_args(field.annotation) if isinstance(value, str)]
+    return " One of " + ", ".join(f"`{value}`" for value in choices) + "." if choices else ""
+
+
+def resources_table() -> str:
+    """Every resource type: whose it is, what it is searched by, what can be included."""
+    rows = ["| Resource type | Belongs to | Search parameters | `_include` | `_revinclude` |", "|---|---|---|---|---|"]
+    for row in RESOURCES.values():
+        codes = ", ".join(f"`{parameter.code}`" for parameter in row.search_parameters)
+        includes, revincludes = (
+            ", ".join(f"`{value}`" for value in group) for group in (row.includes, row.revincludes)
+        )
+        rows.append(f"| {row.type} | {_owner(row)} | {codes} | {includes} | {revincludes} |")
+    return "\n".join(rows)
+
+
+def _owner(row: ResourceDefinition) -> str:
+    if row.membership.kind in OWNER:
+        return OWNER[row.membership.kind]
+    prefix = "whoever owns its " if row.membership.kind is MembershipKind.VIA else "the member in "
+    return f"{prefix}`{row.membership.path}`"
+
+
+def commands_table() -> str:
+    """Every command of ``patient-access``, with its one line of help."""
+    import typer
+
+    from server.cli import app
+
+    def leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+        for child_name, child in sorted(getattr(command, "commands", {}).items()):
+            yield from leaves(child, f"{name} {child_name}")
+        if not hasattr(command, "commands"):
+            yield name, command
+
+    rows = ["| Command | What it does |", "|---|---|"]
+    for name, command in leaves(typer.main.get_command(app), "patient-access"):
+        rows.append(f"| `{name}` | {_cell((command.help or '').partition(chr(10) * 2)[0])} |")
+    return "\n".join(rows)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "resources": resources_table,
+    "commands": commands_table,
+}
+
+
+def rewritten(text: str) -> str:
+    """The text with every table as it should be. Raises ValueError when it has no place for one of them."""
+    for name, table in TABLES.items():
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not place.search(text):
+            raise ValueError(f"no place for the {name} table: <!-- {name} --> and <!-- /{name} --> are missing")
+        content = table()
+        text = place.sub(lambda found, content=content: f"{found[1]}{content}\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(rewritten(README.read_text("utf-8")), "utf-8")

@@ -1,0 +1,75 @@
+"""Starts the web server: uvicorn with uvloop and httptools, one or several workers, with memory settings that suit large pages.
+
+https://www.uvicorn.org/settings/ and https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
+"""
+
+import importlib.util
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from server.settings import Settings
+
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(64 * 1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024)}
+"""glibc keeps the memory of a 400 KB page for the next one instead of giving it back each time."""
+
+
+class LaunchError(Exception):
+    """The server cannot start; the message says what to change."""
+
+
+def local_base_url(host: str, port: int) -> str:
+    """The address of a server on this machine; one that listens on every interface is called by its loopback name."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://{name}:{port}"
+
+
+def check(settings: "Settings", host: str, port: int) -> None:
+    """Raises LaunchError when the server would not start, or would start to do harm."""
+    for module in ("uvloop", "httptools"):
+        if importlib.util.find_spec(module) is None:
+            raise LaunchError(f"{module} is missing, and without it requests stall: pip install {module}")
+    if settings.environment == "production" and settings.secret_key is None:
+        raise LaunchError("SECRET_KEY is not set; a production deployment needs one of at least 32 characters")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise LaunchError(f"cannot listen on {host} port {port} ({reason}); choose another with PORT=") from error
+
+
+def serve_instead(host: str, port: int, workers: int, environment: dict[str, str]) -> NoReturn:
+    """Become ``patient-access serve``: the same process, started afresh with that environment."""
+    options = ["serve", "--host", host, "--port", str(port), "--workers", str(workers)]
+    code = "from server.cli import main; main()"
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(  # noqa: S606 - our own interpreter with our own arguments
+        sys.executable, [sys.executable, "-c", code, *options], os.environ | MALLOC | environment
+    )
+
+
+def run(host: str, port: int, workers: int) -> None:
+    """Serve until a signal arrives. Settings travel to the workers in the environment."""
+    import uvicorn
+
+    uvicorn.run(
+        "server.app:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=65,
+        timeout_graceful_shutdown=10,
+    )
