@@ -2,6 +2,7 @@
 # make test       lint, types and the whole test suite     PYTEST_ARGS=
 # make evidence   the measurements of docs/evidence
 # make docs       the README's generated tables
+# make migration NAME="what changes"   the next migration, drafted from the tables of server/storage/schema.py
 # make clean      forget the sandbox's data and the virtual environment
 #
 # PYTHON=/path/to/python chooses the interpreter; otherwise the first of these that works is taken.
@@ -12,7 +13,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST_ARGS ?= -n 2
 
-.PHONY: run test evidence docs clean
+.PHONY: run test evidence docs migration clean
 
 run: .venv/.run
 	@exec $(BIN)/patient-access sandbox
@@ -28,6 +29,9 @@ evidence: .venv/.test
 
 docs: .venv/.run
 	$(BIN)/python -m server.documentation
+
+migration: .venv/.run
+	$(BIN)/python -m server.storage.migrate "$(NAME)"
 
 clean:
 	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,7 +3,9 @@
 https://alembic.sqlalchemy.org/en/latest/api/commands.html
 """
 
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from alembic import command
 from alembic.config import Config
@@ -11,6 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from server.settings import Settings
 from server.storage.database import Database
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -58,8 +61,21 @@ def is_current(database: Database) -> bool:
     return current(database) == head()
 
 
+def draft(message: str) -> None:
+    """Write the next revision: what is missing from the end of the history to ``schema.py``. For a developer to read and mend."""
+    with TemporaryDirectory() as directory:
+        database = Database(Settings(database_url=f"sqlite:///{directory}/draft.db"))
+        upgrade(database)
+        with database.reading() as transaction:
+            configuration = _configuration()
+            configuration.attributes["connection"] = transaction.connection
+            command.revision(configuration, message, autogenerate=True, rev_id=f"{int(head()) + 1:04d}")
+        database.engine.dispose()
+
+
 def _configuration() -> Config:
     configuration = Config()
+    configuration.set_main_option("file_template", "v%%(rev)s_%%(slug)s")
     configuration.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     configuration.set_main_option("path_separator", "os")
     return configuration
@@ -81,3 +97,7 @@ def _pending(revision: str | None) -> list[str]:
     if revision not in known:
         raise SchemaError(f"the database is at revision {revision}, which this version of the server does not know")
     return known[known.index(revision) + 1 :]
+
+
+if __name__ == "__main__":
+    draft(sys.argv[1])

@@ -4,13 +4,21 @@ https://alembic.sqlalchemy.org/en/latest/cookbook.html#sharing-a-connection-acro
 """
 
 from alembic import context
+from sqlmodel.sql.sqltypes import AutoString
 
 from server.storage.schema import METADATA
+
+
+def render_item(kind: str, item: object, _context: object) -> str | bool:
+    """SQLModel's own string type is a plain String in a revision; everything else as Alembic writes it."""
+    return "sa.String()" if kind == "type" and isinstance(item, AutoString) else False
+
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=METADATA,
     transactional_ddl=True,
-    render_as_batch=True,
+    compare_type=True,
+    render_item=render_item,
 )
 context.run_migrations()

@@ -1,0 +1,181 @@
+"""What each command does to the database, and what it says, on SQLite and on PostgreSQL."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from server import launcher
+from server.authorization import clients, identity
+from server.settings import Settings
+from server.storage import migrate
+from server.storage.database import Database
+from server.storage.ledger import EventLedger
+from tests.cli.command import PatientAccess
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    """Two members' Patients, and one resource that no FHIR parser accepts."""
+    path = tmp_path / "records" / "members.ndjson"
+    path.parent.mkdir()
+    path.write_text('{"resourceType":"Patient","id":"1"}\n{"resourceType":"Patient","id":"2"}\n')
+    return path
+
+
+def test_migrate_makes_the_tables_and_says_so_once(call: PatientAccess, empty_database_url: str) -> None:
+    first = call("migrate", DATABASE_URL=empty_database_url)
+    assert (first.code, first.out) == (0, f"Migrated to {migrate.head()}.\n")
+    again = call("migrate", DATABASE_URL=empty_database_url)
+    assert (again.code, again.out) == (0, f"Up to date at {migrate.head()}.\n")
+
+
+def test_a_database_without_tables_is_refused(call: PatientAccess, empty_database_url: str) -> None:
+    outcome = call("report", "usage", "--year", "2026", DATABASE_URL=empty_database_url)
+    assert outcome.code == 2
+    assert "patient-access migrate" in outcome.err
+
+
+def test_load_reports_what_became_of_every_record(patient_access: PatientAccess, examples: Path) -> None:
+    first = patient_access("load", str(examples))
+    assert first.code == 0
+    assert re.search(r"Patient.*2", first.out)
+    assert "created" in first.out
+    again = patient_access("load", str(examples.parent))
+    assert again.code == 0
+    assert "unchanged" in again.out
+
+
+def test_load_answers_1_when_a_record_is_rejected(patient_access: PatientAccess, examples: Path) -> None:
+    with examples.open("a") as file:
+        file.write('{"resourceType":"Patient","id":"3","birthDate":"yesterday"}\n')
+    outcome = patient_access("load", str(examples))
+    assert outcome.code == 1
+    assert "members.ndjson" in outcome.out
+    assert "birthDate" in outcome.out
+
+
+def test_load_answers_2_when_nothing_could_be_read(patient_access: PatientAccess, tmp_path: Path) -> None:
+    empty = tmp_path / "nothing"
+    empty.mkdir()
+    assert patient_access("load", str(empty)).code == 2
+
+
+def test_retract_withdraws_a_resource(patient_access: PatientAccess, examples: Path) -> None:
+    patient_access("load", str(examples))
+    outcome = patient_access("retract", "Patient/1")
+    assert outcome.code == 0
+    assert "retracted" in outcome.out
+
+
+def test_an_account_may_act_for_several_members(
+    patient_access: PatientAccess, database: Database, settings: Settings, examples: Path
+) -> None:
+    patient_access("load", str(examples))
+    outcome = patient_access(
+        *("account", "add", "--username", "jane", "--password", "correct horse", "--name", "Jane Doe"),
+        *("--patient", "Patient/1", "--relationship", "self"),
+        *("--patient", "2", "--relationship", "parent", "--related-person", "", "--related-person", "r2"),
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == "jane may sign in and act for 1, 2.\n"
+    account = identity.sign_in(database, EventLedger(database), settings, "jane", "correct horse")
+    assert account is not None
+    with database.reading() as transaction:
+        members = identity.members(transaction, account)
+    found = [(member.patient, member.relationship, member.related_person) for member in members]
+    assert found == [("1", "self", ""), ("2", "parent", "RelatedPerson/r2")]
+
+
+def test_an_account_for_a_member_who_is_not_loaded_is_made_with_a_warning(patient_access: PatientAccess) -> None:
+    outcome = patient_access(
+        *("account", "add", "--username", "jane", "--password", "correct horse", "--name", "Jane", "--patient", "404")
+    )
+    assert outcome.code == 0
+    assert outcome.err == "warning: no Patient 404 is loaded yet\n"
+
+
+def test_each_patient_needs_its_relationship(patient_access: PatientAccess) -> None:
+    outcome = patient_access(
+        *("account", "add", "--username", "jane", "--password", "correct horse", "--name", "Jane"),
+        *("--patient", "1", "--patient", "2", "--relationship", "parent"),
+    )
+    assert outcome.code == 2
+    assert outcome.err == "error: 2 --patient need as many --relationship, or none; there are 1\n"
+
+
+def test_a_short_password_is_refused_in_one_line(patient_access: PatientAccess) -> None:
+    outcome = patient_access(
+        *("account", "add", "--username", "jane", "--password", "short", "--name", "Jane", "--patient", "1")
+    )
+    assert (outcome.code, outcome.err) == (2, "error: a password has 8 to 256 characters\n")
+
+
+def test_a_public_app_is_registered_and_suspended(patient_access: PatientAccess, database: Database) -> None:
+    added = patient_access("client", "add", "--name", "My app", "--redirect-uri", "https://app.example/callback")
+    assert added.code == 0
+    client_id = re.fullmatch(r"client_id +(\S+)\n", added.out)
+    assert client_id is not None
+    suspended = patient_access("client", "suspend", client_id[1], "--reason", "asked to")
+    assert (suspended.code, suspended.out) == (0, f"{client_id[1]} is suspended.\n")
+    with database.reading() as transaction:
+        client = clients.find_client(transaction, client_id[1])
+    assert client is not None
+    assert (client.status, client.suspended_reason, client.environment) == ("suspended", "asked to", "production")
+
+
+def test_a_confidential_app_gets_its_secret_once(patient_access: PatientAccess, database: Database) -> None:
+    arguments = (
+        *("client", "add", "--name", "Server app", "--confidential", "--id", "server-app", "--environment", "test"),
+        *("--redirect-uri", "https://app.example/a", "--redirect-uri", "https://app.example/b", "--kind", "probe"),
+        *("--scope", "patient/Patient.rs", "--scope", "launch/patient"),
+    )
+    first = patient_access(*arguments)
+    secret = re.search(r"client_secret +(\S+)", first.out)
+    assert secret is not None
+    assert "client_secret" not in patient_access(*arguments).out
+    with database.reading() as transaction:
+        client = clients.find_client(transaction, "server-app")
+    assert client is not None
+    assert client.check_client_secret(secret[1])
+    assert client.redirect_uris == ("https://app.example/a", "https://app.example/b")
+    assert (client.kind, client.environment, client.scope) == ("probe", "test", "patient/Patient.rs launch/patient")
+
+
+def test_suspending_nobody_is_refused(patient_access: PatientAccess) -> None:
+    outcome = patient_access("client", "suspend", "nobody", "--reason", "x")
+    assert (outcome.code, outcome.err) == (2, "error: no client has the id nobody\n")
+
+
+def test_the_report_is_written_as_table_csv_and_json(patient_access: PatientAccess, tmp_path: Path) -> None:
+    arguments = ("report", "usage", "--year", "2025")
+    assert "usage report 2025" in patient_access(*arguments).out
+    assert json.loads(patient_access(*arguments, "--format", "json").out)["year"] == 2025
+    file = tmp_path / "usage.csv"
+    outcome = patient_access(*arguments, "--format", "csv", "--environment", "test", "--output", str(file))
+    assert (outcome.code, outcome.out) == (0, f"Wrote {file}.\n")
+    rows = list(csv.DictReader(file.open(newline="")))
+    assert {row["environment"] for row in rows} == {"test"}
+
+
+@pytest.mark.parametrize("command", [[], ["account"], ["client"], ["report"]])
+def test_help_needs_no_database(call: PatientAccess, command: list[str]) -> None:
+    outcome = call(*command, "--help")
+    assert outcome.code == 0
+    assert "patient-access" in outcome.out
+    assert "migrate" in outcome.out or command
+
+
+@pytest.mark.parametrize(
+    ("host", "base_url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::1", "http://[::1]:8000"),
+        ("payer.local", "http://payer.local:8000"),
+    ],
+)
+def test_a_server_on_this_machine_knows_its_address(host: str, base_url: str) -> None:
+    assert launcher.local_base_url(host, 8000) == base_url
