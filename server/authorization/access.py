@@ -52,18 +52,23 @@ async def authenticate(database: Database, settings: Settings, token: str) -> Ac
         raise TokenRefusedError("The access token expired.")
     if client_status != "active":
         raise TokenRefusedError("The app is suspended.")
-    production = (
-        settings.environment == PRODUCTION
-        and client_environment == PRODUCTION
-        and member_environment in (None, PRODUCTION)
-    )
     return Access(
         client_id,
         client_kind,
         grant_id,
         patient,
         actor,
-        PRODUCTION if production else "test",
+        environment_of(settings, client_environment, member_environment),
         scope,
         permissions(scope),
     )
+
+
+def environment_of(settings: Settings, client_environment: str, member_environment: str | None) -> str:
+    """production only if the deployment, the client and the member (no mark: production) all are, else test."""
+    production = (
+        settings.environment == PRODUCTION
+        and client_environment == PRODUCTION
+        and member_environment in (None, PRODUCTION)
+    )
+    return PRODUCTION if production else "test"

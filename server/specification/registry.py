@@ -4,10 +4,15 @@ https://hl7.org/fhir/R4/http.html - adding a type is adding a row in ``administr
 """
 
 from server.specification import administrative, financial
-from server.specification.definition import ResourceDefinition
+from server.specification.definition import MembershipKind, ResourceDefinition
 
 RESOURCES: dict[str, ResourceDefinition] = {row.type: row for row in (*administrative.ROWS, *financial.ROWS)}
 """Resource type to its row, in the order in which people read them."""
+
+MEMBER_TYPE = next(row.type for row in RESOURCES.values() if row.membership.kind is MembershipKind.SELF)
+"""The resource type that is the member."""
+REPRESENTATIVE_TYPE = administrative.RELATED_PERSON.type
+"""The resource type that a person who acts for a member has in that member's compartment."""
 
 
 def revinclude_source(value: str) -> tuple[ResourceDefinition, str] | None:

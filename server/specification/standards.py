@@ -41,6 +41,7 @@ def hrex(*ids: str) -> tuple[Profile, ...]:
 
 SMART_CAPABILITIES = (
     "launch-standalone",
+    "authorize-post",
     "client-public",
     "client-confidential-symmetric",
     "sso-openid-connect",
@@ -68,5 +69,4 @@ LAUNCH_SCOPES = (
     LaunchScope("profile", ""),
     LaunchScope("launch/patient", ""),
     LaunchScope("offline_access", "Keep getting your information when you are not using the app, until you stop it"),
-    LaunchScope("online_access", ""),
 )

@@ -3,14 +3,43 @@
 https://www.rfc-editor.org/rfc/rfc6749 - secrets, codes and tokens are looked up by their SHA-256.
 """
 
-from sqlalchemy import bindparam, select
+from typing import Any
 
-from server.storage.schema import AccessToken, Client, Grant, Member
+from sqlalchemy import BindParameter, Select, Table, bindparam, delete, exists, func, insert, select, update
 
-CLIENT = Client.__table__  # type: ignore[attr-defined]
-GRANT = Grant.__table__  # type: ignore[attr-defined]
-MEMBER = Member.__table__  # type: ignore[attr-defined]
-ACCESS_TOKEN = AccessToken.__table__  # type: ignore[attr-defined]
+from server.specification.registry import MEMBER_TYPE
+from server.storage.schema import (
+    AccessToken,
+    Account,
+    AccountMember,
+    AuthorizationCode,
+    AuthorizationRequest,
+    Client,
+    Grant,
+    LedgerRow,
+    Member,
+    RefreshToken,
+    Resource,
+    SigningKey,
+    SignInSession,
+)
+
+CLIENT: Table = Client.__table__  # type: ignore[attr-defined]
+ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
+ACCOUNT_MEMBER: Table = AccountMember.__table__  # type: ignore[attr-defined]
+MEMBER: Table = Member.__table__  # type: ignore[attr-defined]
+SESSION: Table = SignInSession.__table__  # type: ignore[attr-defined]
+REQUEST: Table = AuthorizationRequest.__table__  # type: ignore[attr-defined]
+GRANT: Table = Grant.__table__  # type: ignore[attr-defined]
+CODE: Table = AuthorizationCode.__table__  # type: ignore[attr-defined]
+ACCESS_TOKEN: Table = AccessToken.__table__  # type: ignore[attr-defined]
+REFRESH_TOKEN: Table = RefreshToken.__table__  # type: ignore[attr-defined]
+SIGNING_KEY: Table = SigningKey.__table__  # type: ignore[attr-defined]
+LEDGER: Table = LedgerRow.__table__  # type: ignore[attr-defined]
+RESOURCE: Table = Resource.__table__  # type: ignore[attr-defined]
+
+_HASH: BindParameter[bytes] = bindparam("key_hash")
+_NOW: BindParameter[int] = bindparam("moment")
 
 ACCESS_BY_TOKEN = (
     select(
@@ -35,4 +64,189 @@ ACCESS_BY_TOKEN = (
     )
     .where(ACCESS_TOKEN.c.hash == bindparam("hash"))
 )
-"""Everything the token check needs, in one row by primary keys."""
+"""Everything the token check needs, in one row by primary keys. Values: hash."""
+
+# -- clients ---------------------------------------------------------------------------------------------------------
+
+CLIENT_BY_ID = select(CLIENT).where(CLIENT.c.id == bindparam("client"))
+"""Values: client."""
+INSERT_CLIENT = insert(CLIENT)
+UPDATE_CLIENT = update(CLIENT).where(CLIENT.c.id == bindparam("client"))
+"""Values: client, and the columns to set."""
+SUSPEND_CLIENT = (
+    update(CLIENT)
+    .where(CLIENT.c.id == bindparam("client"), CLIENT.c.status == "active")
+    .values(status="suspended", suspended_at=_NOW, suspended_reason=bindparam("reason"))
+)
+"""Values: client, moment, reason."""
+REDIRECT_URIS_LIKE = select(CLIENT.c.redirect_uris).where(
+    CLIENT.c.status == "active", CLIENT.c.redirect_uris.contains(bindparam("origin"), autoescape=False)
+)
+"""Redirect URIs of active clients that may have this origin: narrowed by text, to be compared exactly. Values: origin."""
+
+# -- accounts and members --------------------------------------------------------------------------------------------
+
+ACCOUNT_BY_USERNAME = select(ACCOUNT).where(ACCOUNT.c.username == bindparam("username"))
+"""Values: username."""
+ACCOUNT_BY_ID = select(ACCOUNT).where(ACCOUNT.c.id == bindparam("account"))
+"""Values: account."""
+INSERT_ACCOUNT = insert(ACCOUNT)
+UPDATE_ACCOUNT = update(ACCOUNT).where(ACCOUNT.c.id == bindparam("account")).values(failures=0)
+"""Values: account, and the columns to set."""
+SIGN_IN_FAILED = (
+    update(ACCOUNT).where(ACCOUNT.c.id == bindparam("account")).values(failures=ACCOUNT.c.failures + 1, failed_at=_NOW)
+)
+"""Values: account, moment."""
+SIGN_IN_SUCCEEDED = (
+    update(ACCOUNT).where(ACCOUNT.c.id == bindparam("account"), ACCOUNT.c.failures > 0).values(failures=0)
+)
+"""Values: account."""
+DELETE_ACCOUNT_MEMBERS = delete(ACCOUNT_MEMBER).where(ACCOUNT_MEMBER.c.account == bindparam("account"))
+"""Values: account."""
+INSERT_ACCOUNT_MEMBER = insert(ACCOUNT_MEMBER)
+MEMBERS_OF_ACCOUNT = (
+    select(
+        ACCOUNT_MEMBER.c.patient,
+        ACCOUNT_MEMBER.c.relationship,
+        ACCOUNT_MEMBER.c.related_person,
+        MEMBER.c.environment,
+        RESOURCE.c.body,
+    )
+    .select_from(
+        ACCOUNT_MEMBER.outerjoin(MEMBER, MEMBER.c.patient == ACCOUNT_MEMBER.c.patient).outerjoin(
+            RESOURCE,
+            (RESOURCE.c.type == MEMBER_TYPE)
+            & (RESOURCE.c.id == ACCOUNT_MEMBER.c.patient)
+            & (RESOURCE.c.patient == ACCOUNT_MEMBER.c.patient)
+            & RESOURCE.c.deleted.is_(False),
+        )
+    )
+    .where(ACCOUNT_MEMBER.c.account == bindparam("account"))
+    .order_by(ACCOUNT_MEMBER.c.relationship != "self", ACCOUNT_MEMBER.c.patient)
+)
+"""Whom an account may act for, themself first, with the member's own resource. Values: account."""
+MEMBER_BY_PATIENT = select(MEMBER).where(MEMBER.c.patient == bindparam("member"))
+"""Values: member."""
+INSERT_MEMBER = insert(MEMBER)
+UPDATE_MEMBER = update(MEMBER).where(MEMBER.c.patient == bindparam("member")).values(environment=bindparam("mark"))
+"""Values: member, mark."""
+
+# -- sign-in sessions and pending authorization requests -------------------------------------------------------------
+
+INSERT_SESSION = insert(SESSION)
+SESSION_BY_HASH = (
+    select(SESSION.c.account, SESSION.c.authenticated_at, ACCOUNT.c.display_name)
+    .select_from(SESSION.join(ACCOUNT, ACCOUNT.c.id == SESSION.c.account))
+    .where(SESSION.c.hash == _HASH, SESSION.c.expires_at > _NOW)
+)
+"""Values: key_hash, moment."""
+DELETE_SESSION = delete(SESSION).where(SESSION.c.hash == _HASH)
+"""Values: key_hash."""
+DELETE_EXPIRED_SESSIONS = delete(SESSION).where(SESSION.c.expires_at <= _NOW)
+"""Values: moment."""
+INSERT_REQUEST = insert(REQUEST)
+REQUEST_BY_HASH = select(REQUEST).where(REQUEST.c.hash == _HASH, REQUEST.c.expires_at > _NOW)
+"""Values: key_hash, moment."""
+CONSUME_REQUEST = delete(REQUEST).where(REQUEST.c.hash == _HASH, REQUEST.c.expires_at > _NOW)
+"""One atomic delete: of two answers to the same request, one touches a row. Values: key_hash, moment."""
+DELETE_EXPIRED_REQUESTS = delete(REQUEST).where(REQUEST.c.expires_at <= _NOW)
+"""Values: moment."""
+
+# -- grants, codes and tokens ----------------------------------------------------------------------------------------
+
+INSERT_GRANT = insert(GRANT)
+_GRANT_COLUMNS = (
+    GRANT.c.id.label("grant"),
+    GRANT.c.client_id.label("grant_client"),
+    GRANT.c.account,
+    GRANT.c.patient,
+    GRANT.c.actor,
+    GRANT.c.fhir_user,
+    GRANT.c.scope.label("grant_scope"),
+    GRANT.c.expires_at.label("grant_expires_at"),
+    GRANT.c.ended_at,
+    CLIENT.c.kind.label("client_kind"),
+    CLIENT.c.environment.label("client_environment"),
+    MEMBER.c.environment.label("member_environment"),
+)
+GRANT_BY_ID = (
+    select(*_GRANT_COLUMNS)
+    .select_from(
+        GRANT.join(CLIENT, CLIENT.c.id == GRANT.c.client_id).outerjoin(MEMBER, MEMBER.c.patient == GRANT.c.patient)
+    )
+    .where(GRANT.c.id == bindparam("grant"))
+)
+"""A grant with what its ledger rows need of the client and the member. Values: grant."""
+END_GRANT = (
+    update(GRANT)
+    .where(GRANT.c.id == bindparam("grant"), GRANT.c.ended_at.is_(None))
+    .values(ended_at=_NOW, ended_reason=bindparam("reason"))
+)
+"""Set once: a second end touches no row. Values: grant, moment, reason."""
+LIVE_GRANTS_OF_MEMBER = (
+    select(GRANT.c.id, GRANT.c.client_id, GRANT.c.scope, GRANT.c.created_at, GRANT.c.expires_at, CLIENT.c.name)
+    .select_from(GRANT.join(CLIENT, CLIENT.c.id == GRANT.c.client_id))
+    .where(
+        GRANT.c.patient == bindparam("member"),
+        GRANT.c.ended_at.is_(None),
+        GRANT.c.expires_at > _NOW,
+        exists().where(ACCESS_TOKEN.c.grant_id == GRANT.c.id),
+    )
+    .order_by(GRANT.c.created_at)
+)
+"""What a member shares now: grants whose code was exchanged. Values: member, moment."""
+LAST_PULLS_OF_MEMBER = (
+    select(LEDGER.c.grant_id, func.max(LEDGER.c.at).label("last_pull"))
+    .where(LEDGER.c.patient == bindparam("member"), LEDGER.c.kind == "answer", LEDGER.c.status == 200)
+    .group_by(LEDGER.c.grant_id)
+)
+"""When each grant last gave data to its app. Values: member."""
+INSERT_CODE = insert(CODE)
+CODE_BY_HASH = select(CODE).where(CODE.c.hash == _HASH, CODE.c.client_id == bindparam("client"))
+"""Values: key_hash, client."""
+CONSUME_CODE = update(CODE).where(CODE.c.hash == _HASH, CODE.c.consumed_at.is_(None)).values(consumed_at=_NOW)
+"""One atomic update: of two exchanges of the same code, one touches a row. Values: key_hash, moment."""
+INSERT_ACCESS_TOKEN = insert(ACCESS_TOKEN)
+INSERT_REFRESH_TOKEN = insert(REFRESH_TOKEN)
+REVOKE_ACCESS_TOKEN = (
+    update(ACCESS_TOKEN)
+    .where(ACCESS_TOKEN.c.hash == _HASH, ACCESS_TOKEN.c.revoked_at.is_(None))
+    .values(revoked_at=_NOW)
+)
+"""Values: key_hash, moment."""
+ROTATE_REFRESH_TOKEN = (
+    update(REFRESH_TOKEN)
+    .where(REFRESH_TOKEN.c.hash == _HASH, REFRESH_TOKEN.c.rotated_at.is_(None))
+    .values(rotated_at=_NOW)
+)
+"""Values: key_hash, moment."""
+
+
+def _token_by_hash(tokens: Table) -> Select[Any]:
+    return (
+        select(tokens, *_GRANT_COLUMNS)
+        .select_from(
+            tokens.join(GRANT, GRANT.c.id == tokens.c.grant_id)
+            .join(CLIENT, CLIENT.c.id == tokens.c.client_id)
+            .outerjoin(MEMBER, MEMBER.c.patient == GRANT.c.patient)
+        )
+        .where(tokens.c.hash == _HASH)
+    )
+
+
+ACCESS_TOKEN_BY_HASH = _token_by_hash(ACCESS_TOKEN)
+"""An access token with its grant, client and member. Values: key_hash."""
+REFRESH_TOKEN_BY_HASH = _token_by_hash(REFRESH_TOKEN)
+"""A refresh token with its grant, client and member. Values: key_hash."""
+LOCK_REFRESH_TOKEN = select(REFRESH_TOKEN.c.rotated_at).where(REFRESH_TOKEN.c.hash == _HASH).with_for_update()
+"""Takes parallel refreshes one after the other (SQLite's writers are so already). Values: key_hash."""
+
+# -- signing keys ----------------------------------------------------------------------------------------------------
+
+INSERT_SIGNING_KEY = insert(SIGNING_KEY)
+SIGNING_KEYS = (
+    select(SIGNING_KEY.c.kid, SIGNING_KEY.c.private_key)
+    .where(SIGNING_KEY.c.retired_at.is_(None))
+    .order_by(SIGNING_KEY.c.created_at.desc())
+)
+"""Keys in use, the newest first."""

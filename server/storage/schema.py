@@ -217,7 +217,7 @@ class Client(SQLModel, table=True):
 
 
 class Account(SQLModel, table=True):
-    """A member's or representative's sign-in. ``password_hash`` is argon2."""
+    """A member's or representative's sign-in. ``password_hash`` is argon2; ``failures`` counts wrong passwords in a row."""
 
     __tablename__ = "account"
     id: str = Field(primary_key=True)
@@ -225,6 +225,8 @@ class Account(SQLModel, table=True):
     password_hash: str
     display_name: str
     created_at: int = Field(sa_column=_time())
+    failures: int = 0
+    failed_at: int = Field(default=0, sa_column=_time())
 
 
 class AccountMember(SQLModel, table=True):

@@ -1,0 +1,76 @@
+"""What an app can find out by itself: the discovery documents, all computed from one table of endpoints.
+
+https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html, OpenID Connect Discovery 1.0 and RFC 8414.
+"""
+
+from typing import Any
+
+from server.authorization.keys import ALGORITHM
+from server.authorization.scopes import supported_scopes
+from server.settings import Settings
+from server.specification.standards import SMART_CAPABILITIES
+
+AUTHORIZE, TOKEN, REVOKE, INTROSPECT, JWKS, ACCOUNT = (
+    "/authorize",
+    "/token",
+    "/revoke",
+    "/introspect",
+    "/jwks",
+    "/account",
+)
+CLIENT_AUTHENTICATIONS = ("none", "client_secret_basic", "client_secret_post")
+GRANT_TYPES = ("authorization_code", "refresh_token")
+OPENID_CONFIGURATION = "/.well-known/openid-configuration"
+AUTHORIZATION_SERVER_METADATA = "/.well-known/oauth-authorization-server"
+SMART_CONFIGURATION = "/.well-known/smart-configuration"
+
+
+def oauth_uris(settings: Settings) -> dict[str, str]:
+    """The ``oauth-uris`` extension of the CapabilityStatement: name to absolute URL."""
+    paths = {"authorize": AUTHORIZE, "token": TOKEN, "revoke": REVOKE, "introspect": INTROSPECT, "manage": ACCOUNT}
+    return {name: settings.base_url + path for name, path in paths.items()}
+
+
+def authorization_server_metadata(settings: Settings) -> dict[str, Any]:
+    """RFC 8414 section 2: what the other documents are made of."""
+    uris = oauth_uris(settings)
+    return {
+        "issuer": settings.base_url,
+        "authorization_endpoint": uris["authorize"],
+        "token_endpoint": uris["token"],
+        "token_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATIONS),
+        "revocation_endpoint": uris["revoke"],
+        "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATIONS),
+        "introspection_endpoint": uris["introspect"],
+        "introspection_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATIONS),
+        "jwks_uri": settings.base_url + JWKS,
+        "scopes_supported": supported_scopes(),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(GRANT_TYPES),
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+    }
+
+
+def smart_configuration(settings: Settings) -> dict[str, Any]:
+    """``.well-known/smart-configuration`` of the FHIR base."""
+    return {
+        **authorization_server_metadata(settings),
+        "management_endpoint": oauth_uris(settings)["manage"],
+        "capabilities": list(SMART_CAPABILITIES),
+    }
+
+
+def openid_configuration(settings: Settings) -> dict[str, Any]:
+    """``.well-known/openid-configuration`` of the issuer."""
+    return {
+        **authorization_server_metadata(settings),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser"],
+        "prompt_values_supported": ["none", "login", "consent"],
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "claims_parameter_supported": False,
+    }

@@ -1,0 +1,212 @@
+"""The two grants: authorization code with PKCE, and refresh with rotation.
+
+https://www.rfc-editor.org/rfc/rfc6749#section-4.1 and #section-6, https://www.rfc-editor.org/rfc/rfc7636, RFC 9700 section 4.14
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, InvalidGrantError, InvalidScopeError, grants
+from authlib.oauth2.rfc7636 import CodeChallenge
+
+from server import clock
+from server.authorization.access import environment_of
+from server.authorization.clients import REFRESHING_PUBLIC_CLIENT, RegisteredClient
+from server.authorization.discovery import CLIENT_AUTHENTICATIONS
+from server.authorization.identity import ActsFor
+from server.authorization.scopes import narrow
+from server.authorization.tokens import (
+    REFRESH,
+    SECOND,
+    GrantRecord,
+    StoredToken,
+    end_grant,
+    find_grant,
+    find_token,
+    grant_lifetime,
+    id_token,
+    random_token,
+    token_hash,
+)
+from server.storage.authorization_store import (
+    CODE_BY_HASH,
+    CONSUME_CODE,
+    INSERT_CODE,
+    INSERT_GRANT,
+    LOCK_REFRESH_TOKEN,
+    ROTATE_REFRESH_TOKEN,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A member's yes: who said it, for whom, and when they signed in."""
+
+    account: str
+    member: ActsFor
+    authenticated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCode(AuthorizationCodeMixin):  # type: ignore[misc]
+    """A one-time code as it is stored, answering what Authlib asks."""
+
+    grant: GrantRecord
+    redirect_uri: str
+    scope: str
+    code_challenge: str
+    nonce: str
+    authenticated_at: int
+
+    code_challenge_method = "S256"
+
+    def get_redirect_uri(self) -> str:
+        """The redirect URI of the authorization request, which the exchange must repeat."""
+        return self.redirect_uri
+
+    def get_scope(self) -> str:
+        """The scope granted."""
+        return self.scope
+
+
+class RequiredCodeChallenge(CodeChallenge):  # type: ignore[misc]
+    """PKCE with S256, for every client; ``plain`` is refused (RFC 7636, RFC 9700 section 2.1.1)."""
+
+    DEFAULT_CODE_CHALLENGE_METHOD = "S256"
+    SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]
+
+
+class LaunchContext:
+    """Adds the id_token to the answer of a code exchange when ``openid`` was granted."""
+
+    def __call__(self, grant: "AuthorizationCodeGrant") -> None:
+        grant.register_hook("after_create_token_response", self._add)
+
+    def _add(self, grant: "AuthorizationCodeGrant", answer: tuple[int, dict[str, Any], Any]) -> None:
+        code: StoredCode = grant.request.authorization_code
+        if "openid" in code.scope.split():
+            server = grant.server
+            key = server.keys.current(server.transaction)
+            answer[1]["id_token"] = id_token(
+                server.settings, key, code.grant, code.scope, code.authenticated_at, code.nonce
+            )
+
+
+class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
+    """The code grant. Consent makes the grant and the code; an exchange consumes the code before anything else is looked at."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
+
+    def generate_authorization_code(self) -> str:
+        """A random code."""
+        return random_token()
+
+    def save_authorization_code(self, code: str, request: Any) -> None:
+        """Write the grant, its code and its ledger row. ``request.user`` is the Consent."""
+        transaction, settings = self.server.transaction, self.server.settings
+        client: RegisteredClient = request.client
+        consent: Consent = request.user
+        now = clock.now_microseconds()
+        grant = GrantRecord(
+            id=uuid.uuid4().hex,
+            client_id=client.client_id,
+            client_kind=client.kind,
+            environment=environment_of(settings, client.environment, consent.member.environment),
+            account=consent.account,
+            patient=consent.member.patient,
+            actor=consent.member.actor,
+            fhir_user=consent.member.fhir_user,
+            scope=request.scope,
+            expires_at=now + grant_lifetime(settings, request.scope),
+            ended_at=None,
+        )
+        names = ("id", "client_id", "account", "patient", "actor", "fhir_user", "scope", "expires_at", "ended_at")
+        values = {name: getattr(grant, name) for name in names}
+        transaction.execute(INSERT_GRANT, {**values, "created_at": now, "ended_reason": ""})
+        transaction.execute(
+            INSERT_CODE,
+            {
+                "hash": token_hash(code),
+                "grant_id": grant.id,
+                "client_id": client.client_id,
+                "redirect_uri": request.payload.redirect_uri,
+                "code_challenge": request.payload.data["code_challenge"],
+                "scope": grant.scope,
+                "nonce": request.payload.data.get("nonce", ""),
+                "authenticated_at": consent.authenticated_at,
+                "expires_at": now + settings.authorization_code_seconds * SECOND,
+                "consumed_at": None,
+            },
+        )
+        transaction.record(grant.event("grant", "consent", grant.scope))
+
+    def query_authorization_code(self, code: str, client: RegisteredClient) -> StoredCode:
+        """The code, consumed by this very call. A code that was consumed before ends its grant (RFC 6749 section 4.1.2)."""
+        transaction, settings = self.server.transaction, self.server.settings
+        key = token_hash(code)
+        row = transaction.first(CODE_BY_HASH, {"key_hash": key, "client": client.client_id})
+        grant = None if row is None else find_grant(transaction, settings, row.grant_id)
+        if row is None or grant is None:
+            raise InvalidGrantError("The authorization code is not known, or was issued to another client.")
+        now = clock.now_microseconds()
+        if row.consumed_at is not None or transaction.execute(CONSUME_CODE, {"key_hash": key, "moment": now}) == 0:
+            end_grant(transaction, grant, "token", "authorization code used twice")
+            raise InvalidGrantError("The authorization code was used before; the access it gave has ended.")
+        if row.expires_at <= now:
+            raise InvalidGrantError("The authorization code expired.")
+        return StoredCode(grant, row.redirect_uri, row.scope, row.code_challenge, row.nonce, row.authenticated_at)
+
+    def delete_authorization_code(self, authorization_code: StoredCode) -> None:
+        """Nothing to do: the code was consumed when it was presented, and stays so that a replay is noticed."""
+
+    def authenticate_user(self, authorization_code: StoredCode) -> GrantRecord | None:
+        """The grant, if the member has not ended it since."""
+        grant = authorization_code.grant
+        return grant if grant.is_live(clock.now_microseconds()) else None
+
+
+class RefreshTokenGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
+    """Refresh: a new access token and a new refresh token; the old one may be used again for a short grace only."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = [*CLIENT_AUTHENTICATIONS, REFRESHING_PUBLIC_CLIENT]
+    INCLUDE_NEW_REFRESH_TOKEN = True
+
+    def authenticate_refresh_token(self, refresh_token: str) -> StoredToken:
+        """The refresh token in force. One that was rotated longer ago than the grace ends its grant (RFC 9700 section 4.14.2)."""
+        transaction, settings = self.server.transaction, self.server.settings
+        transaction.first(LOCK_REFRESH_TOKEN, {"key_hash": token_hash(refresh_token)})
+        token = find_token(transaction, settings, refresh_token, (REFRESH,))
+        if token is None or not token.check_client(self.request.client):
+            raise InvalidGrantError("The refresh token is not known, or was issued to another client.")
+        now = clock.now_microseconds()
+        if not token.grant.is_live(now):
+            raise InvalidGrantError("The access that the member gave has ended.")
+        rotated_at = token.used_up_at
+        if rotated_at is not None and now >= rotated_at + settings.refresh_grace_seconds * SECOND:
+            end_grant(transaction, token.grant, "token", "refresh token used after its rotation")
+            raise InvalidGrantError("The refresh token was used before; the access it gave has ended.")
+        return token
+
+    def _validate_token_scope(self, token: StoredToken) -> None:
+        """A requested scope is cut down to what was granted; with nothing left the request is refused."""
+        requested = self.request.payload.scope
+        if requested and not narrow(requested, token.scope).scope:
+            raise InvalidScopeError("None of the requested scopes was granted.")
+
+    def issue_token(self, user: GrantRecord, refresh_token: StoredToken) -> dict[str, Any]:
+        """Tokens with the requested part of the scope, or all of it."""
+        requested = self.request.payload.scope
+        scope = narrow(requested, refresh_token.scope).scope if requested else refresh_token.scope
+        token: dict[str, Any] = self.generate_token(user=user, scope=scope, include_refresh_token=True)
+        return token
+
+    def authenticate_user(self, refresh_token: StoredToken) -> GrantRecord:
+        """The grant."""
+        return refresh_token.grant
+
+    def revoke_old_credential(self, refresh_token: StoredToken) -> None:
+        """Rotate: from now on the old token has its grace left."""
+        self.server.transaction.execute(
+            ROTATE_REFRESH_TOKEN, {"key_hash": refresh_token.hash, "moment": clock.now_microseconds()}
+        )

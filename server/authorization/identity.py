@@ -1,0 +1,201 @@
+"""Who the member is: local accounts, whom they may act for, and the check of a password.
+
+https://pages.nist.gov/800-63-4/sp800-63b.html#password - passwords are argon2; a failure never says whether the account exists.
+"""
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Row
+
+from server import clock
+from server.authorization.access import PRODUCTION, environment_of
+from server.settings import Settings
+from server.specification.registry import MEMBER_TYPE, REPRESENTATIVE_TYPE
+from server.storage.authorization_store import (
+    ACCOUNT_BY_USERNAME,
+    DELETE_ACCOUNT_MEMBERS,
+    INSERT_ACCOUNT,
+    INSERT_ACCOUNT_MEMBER,
+    INSERT_MEMBER,
+    MEMBER_BY_PATIENT,
+    MEMBERS_OF_ACCOUNT,
+    SIGN_IN_FAILED,
+    SIGN_IN_SUCCEEDED,
+    UPDATE_ACCOUNT,
+    UPDATE_MEMBER,
+)
+from server.storage.database import Database, Transaction
+from server.storage.ledger import EventLedger, LedgerEvent, new_request_id
+
+SELF, REPRESENTATIVE = "self", "representative"
+FAILURES_BEFORE_PAUSE = 10
+PAUSE_MICROSECONDS = 60_000_000
+LONGEST_PASSWORD = 256
+
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_NOBODY = _HASHER.hash(secrets.token_urlsafe(16))
+"""What a password is compared with when there is no such account, so that the answer takes as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActsFor:
+    """A member for whom an account may act. ``related_person`` names the actor's record in the member's compartment, or ''."""
+
+    patient: str
+    relationship: str
+    related_person: str
+    name: str
+    environment: str
+
+    @property
+    def actor(self) -> str:
+        """self or representative."""
+        return SELF if self.relationship == SELF else REPRESENTATIVE
+
+    @property
+    def fhir_user(self) -> str:
+        """The actor's own record, e.g. ``Patient/1``; '' when a representative has none."""
+        return f"{MEMBER_TYPE}/{self.patient}" if self.actor == SELF else self.related_person
+
+
+def sign_in(database: Database, ledger: EventLedger, settings: Settings, username: str, password: str) -> str | None:
+    """The account id when the password is right, else None, after the same work in every case.
+
+    After ten wrong passwords in a row an account pauses for a minute after each further one. A wrong password for an account
+    that exists is a refusal in the ledger.
+    """
+    with database.reading() as reading:
+        row = reading.first(ACCOUNT_BY_USERNAME, {"username": username.strip().lower()})
+    correct = _verify(_NOBODY if row is None else row.password_hash, password)
+    if row is None:
+        return None
+    now = clock.now_microseconds()
+    paused = row.failures >= FAILURES_BEFORE_PAUSE and now < row.failed_at + PAUSE_MICROSECONDS
+    if correct and not paused:
+        with database.transaction() as transaction:
+            transaction.execute(SIGN_IN_SUCCEEDED, {"account": row.id})
+        return str(row.id)
+    with ledger.transaction() as recording:
+        if not paused:
+            recording.execute(SIGN_IN_FAILED, {"account": row.id, "moment": now})
+        own = [member for member in members(recording, row.id) if member.actor == SELF]
+        recording.record(
+            LedgerEvent(
+                kind="refusal",
+                request_id=new_request_id(),
+                environment=environment_of(settings, PRODUCTION, own[0].environment if own else None),
+                patient=own[0].patient if own else "",
+                actor=SELF if own else REPRESENTATIVE,
+                interaction="sign-in",
+                detail=f"{'paused after failures' if paused else 'wrong password'}, account {row.id}",
+            )
+        )
+    return None
+
+
+def members(transaction: Transaction, account: str) -> list[ActsFor]:
+    """The members an account may act for, the account's own member first."""
+    rows = transaction.all(MEMBERS_OF_ACCOUNT, {"account": account})
+    return [_acts_for(row) for row in rows]
+
+
+def _acts_for(row: Row[Any]) -> ActsFor:
+    return ActsFor(
+        patient=row.patient,
+        relationship=row.relationship,
+        related_person=row.related_person,
+        name=_person_name(row.body) or f"Member {row.patient}",
+        environment=row.environment or PRODUCTION,
+    )
+
+
+def _person_name(body: bytes | None) -> str:
+    """The name people read, of a resource with a ``name``: usual before official before the first (FHIR HumanName)."""
+    names = orjson.loads(body).get("name", []) if body else []
+    if not names:
+        return ""
+    uses = ["usual", "official"]
+    name = min(names, key=lambda one: uses.index(one["use"]) if one.get("use") in uses else len(uses))
+    return str(name.get("text") or " ".join([*name.get("given", []), name.get("family", "")]).strip())
+
+
+def _verify(password_hash: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(password_hash, password[: LONGEST_PASSWORD + 1])
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def add_account(
+    database: Database,
+    username: str,
+    password: str,
+    display_name: str,
+    members: Sequence[tuple[str, str, str]] = (),
+) -> str:
+    """Make an account, or update the one of this username; answer its id.
+
+    ``members``: (Patient id, relationship, RelatedPerson id or ''); relationship 'self' or a word such as 'child'. They
+    replace those the account had. Raises ValueError with one line that says what is wrong.
+    """
+    username = username.strip().lower()
+    if not username or len(username) > 200 or not username.isprintable():
+        raise ValueError("a username has 1 to 200 printable characters")
+    if not 8 <= len(password) <= LONGEST_PASSWORD:
+        raise ValueError(f"a password has 8 to {LONGEST_PASSWORD} characters")
+    if not display_name.strip():
+        raise ValueError("an account needs the person's name")
+    rows = [_member_row(*member) for member in members]
+    if len({row["patient"] for row in rows}) != len(rows):
+        raise ValueError("a member stands twice in the list")
+    if sum(row["relationship"] == SELF for row in rows) > 1:
+        raise ValueError("only one member can be the account's own ('self')")
+    with database.transaction() as transaction:
+        before = transaction.first(ACCOUNT_BY_USERNAME, {"username": username})
+        values: dict[str, Any] = {"display_name": display_name.strip()}
+        if before is None or not _verify(before.password_hash, password):
+            values["password_hash"] = _HASHER.hash(password)
+        if before is None:
+            account = uuid.uuid4().hex
+            made = {"id": account, "username": username, "created_at": clock.now_microseconds()}
+            transaction.execute(INSERT_ACCOUNT, {**values, **made, "failures": 0, "failed_at": 0})
+        else:
+            account = str(before.id)
+            transaction.execute(UPDATE_ACCOUNT, {"account": account, **values})
+        transaction.execute(DELETE_ACCOUNT_MEMBERS, {"account": account})
+        if rows:
+            transaction.execute(INSERT_ACCOUNT_MEMBER, [{"account": account, **row} for row in rows])
+    return account
+
+
+def _member_row(patient: str, relationship: str, related_person: str) -> dict[str, str]:
+    patient = patient.removeprefix(f"{MEMBER_TYPE}/")
+    related_person = related_person.removeprefix(f"{REPRESENTATIVE_TYPE}/")
+    relationship = relationship.strip().lower()
+    if not patient or not relationship:
+        raise ValueError("a member is named by a Patient id and a relationship ('self', 'child', ...)")
+    if relationship == SELF and related_person:
+        raise ValueError(f"member {patient}: who acts for themself has no {REPRESENTATIVE_TYPE}")
+    reference = f"{REPRESENTATIVE_TYPE}/{related_person}" if related_person else ""
+    return {"patient": patient, "relationship": relationship, "related_person": reference}
+
+
+def mark_test_member(database: Database, patient: str, environment: str = "test") -> None:
+    """Mark a member test (or production again): ledger rows of a test member never count in the CMS report."""
+    patient = patient.removeprefix(f"{MEMBER_TYPE}/")
+    if not patient:
+        raise ValueError("a member is named by a Patient id")
+    if environment not in (PRODUCTION, "test"):
+        raise ValueError("the environment of a member is production or test")
+    with database.transaction() as transaction:
+        if transaction.first(MEMBER_BY_PATIENT, {"member": patient}) is None:
+            transaction.execute(INSERT_MEMBER, {"patient": patient, "environment": environment})
+        else:
+            transaction.execute(UPDATE_MEMBER, {"member": patient, "mark": environment})

@@ -1,0 +1,112 @@
+"""The authorization server's endpoints on one router: /token /revoke /introspect /jwks, the .well-known documents, the pages.
+
+https://www.rfc-editor.org/rfc/rfc6749#section-3 and https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, Response
+
+from server.authorization import discovery, protocol
+from server.authorization.authorization_server import Parameters, ProtocolRequest, ProtocolResponse, describable
+from server.authorization.authorization_server import SmartAuthorizationServer as Server
+from server.authorization.clients import is_origin_of_client
+from server.authorization.keys import SigningKeys
+from server.authorization.member_routes import create_member_router
+from server.authorization.web_page import STYLE_PATH, STYLE_SHEET
+from server.settings import Settings
+from server.storage.database import Database
+from server.storage.ledger import EventLedger
+
+PUBLIC_CACHE = {"Cache-Control": "public, max-age=300"}
+Form = Annotated[Parameters, Depends(protocol.form_parameters)]
+
+
+def create_router(database: Database, settings: Settings, ledger: EventLedger) -> APIRouter:
+    """Everything of floor 3 that is reached over HTTP. Raises MissingSecretKeyError as ``keys.secret_key`` does."""
+    keys = SigningKeys(settings)
+    router = APIRouter()
+    router.include_router(_protocol_router(database, settings, ledger, keys))
+    router.include_router(_public_router(database, settings, keys))
+    router.include_router(create_member_router(database, settings, ledger, keys))
+    _refuse_other_methods(router, discovery.AUTHORIZE, ("GET", "POST"))
+    return router
+
+
+def _protocol_router(database: Database, settings: Settings, ledger: EventLedger, keys: SigningKeys) -> APIRouter:
+    def is_allowed_origin(origin: str) -> bool:
+        return is_origin_of_client(database, origin)
+
+    router = APIRouter(route_class=protocol.protocol_route(is_allowed_origin), tags=["authorization"])
+
+    def respond(request: Request, form: Parameters, run: Callable[[Server, ProtocolRequest], Any]) -> Response:
+        """One request, one transaction: refusals commit too, since what they end must end."""
+        protocol_request = ProtocolRequest(request.method, request.headers, form)
+        with ledger.transaction() as transaction:
+            server = Server(transaction, settings, keys)
+            answer: ProtocolResponse
+            try:
+                if form.repeated:
+                    raise InvalidRequestError(describable(f"Sent more than once: {', '.join(form.repeated)}."))
+                answer = run(server, protocol_request)
+            except OAuth2Error as error:
+                answer = server.handle_error_response(protocol_request, error)
+        return protocol.answer(answer)
+
+    @router.post(discovery.TOKEN, summary="Exchange a code, or refresh")
+    def token(request: Request, form: Form) -> Response:
+        if not form.grant_type:
+            raise InvalidRequestError("Missing 'grant_type'.")
+        return respond(request, form, lambda server, sent: server.create_token_response(sent))
+
+    @router.post(discovery.REVOKE, summary="Revoke a token (RFC 7009)")
+    def revoke(request: Request, form: Form) -> Response:
+        return respond(request, form, lambda server, sent: server.create_endpoint_response("revocation", sent))
+
+    @router.post(discovery.INTROSPECT, summary="Ask what a token stands for (RFC 7662)")
+    def introspect(request: Request, form: Form) -> Response:
+        return respond(request, form, lambda server, sent: server.create_endpoint_response("introspection", sent))
+
+    for path in (discovery.TOKEN, discovery.REVOKE, discovery.INTROSPECT):
+        _refuse_other_methods(router, path, ("POST",))
+    return router
+
+
+def _public_router(database: Database, settings: Settings, keys: SigningKeys) -> APIRouter:
+    router = APIRouter(route_class=protocol.protocol_route(), tags=["discovery"])
+    smart = discovery.smart_configuration(settings)
+    documents: dict[str, dict[str, Any]] = {
+        discovery.SMART_CONFIGURATION: smart,
+        "/fhir" + discovery.SMART_CONFIGURATION: smart,
+        discovery.OPENID_CONFIGURATION: discovery.openid_configuration(settings),
+        discovery.AUTHORIZATION_SERVER_METADATA: discovery.authorization_server_metadata(settings),
+    }
+
+    def document(content: dict[str, Any]) -> Callable[[], Response]:
+        return lambda: JSONResponse(content, headers=PUBLIC_CACHE)
+
+    for path, content in documents.items():
+        _get(router, path, document(content))
+    _get(router, discovery.JWKS, lambda: JSONResponse(keys.jwks(database), headers=PUBLIC_CACHE))
+    _get(router, STYLE_PATH, _style_sheet)
+    return router
+
+
+def _style_sheet() -> Response:
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+    return Response(STYLE_SHEET, media_type="text/css", headers=headers)
+
+
+def _get(router: APIRouter, path: str, handler: Callable[[], Response]) -> None:
+    router.add_api_route(path, handler, methods=["GET"], name=path)
+    router.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
+    _refuse_other_methods(router, path, ("GET", "HEAD"))
+
+
+def _refuse_other_methods(router: APIRouter, path: str, allowed: tuple[str, ...]) -> None:
+    others = [method for method in protocol.METHODS if method not in allowed]
+    router.add_api_route(path, protocol.preflight(allowed), methods=["OPTIONS"], include_in_schema=False)
+    router.add_api_route(path, protocol.method_not_allowed(allowed), methods=others, include_in_schema=False)

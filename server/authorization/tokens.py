@@ -1,0 +1,236 @@
+"""Grants and their tokens: opaque random strings stored as SHA-256, and the signed id_token.
+
+https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#response-5 and OpenID Connect Core 1.0 section 2
+"""
+
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from authlib.oauth2.rfc6749 import TokenMixin
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from sqlalchemy import Row
+
+from server import clock
+from server.authorization.access import environment_of
+from server.authorization.clients import RegisteredClient
+from server.authorization.keys import ALGORITHM
+from server.settings import Settings
+from server.storage.authorization_store import (
+    ACCESS_TOKEN_BY_HASH,
+    END_GRANT,
+    GRANT_BY_ID,
+    INSERT_ACCESS_TOKEN,
+    INSERT_REFRESH_TOKEN,
+    REFRESH_TOKEN_BY_HASH,
+)
+from server.storage.database import Transaction
+from server.storage.ledger import LedgerEvent, RecordingTransaction, new_request_id
+
+ACCESS, REFRESH = "access_token", "refresh_token"
+SECOND = 1_000_000
+FHIR_USER_SCOPES = frozenset(("fhirUser", "profile"))
+
+
+def random_token() -> str:
+    """An unguessable string: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a random string."""
+    return sha256(token.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRecord:
+    """What a member allowed an app, with what its ledger rows need. Times are microseconds."""
+
+    id: str
+    client_id: str
+    client_kind: str
+    environment: str
+    account: str
+    patient: str
+    actor: str
+    fhir_user: str
+    scope: str
+    expires_at: int
+    ended_at: int | None
+
+    def is_live(self, now: int) -> bool:
+        """Whether the grant was neither ended nor has run out."""
+        return self.ended_at is None and now < self.expires_at
+
+    def event(self, kind: str, interaction: str, detail: str) -> LedgerEvent:
+        """A ledger row about this grant."""
+        return LedgerEvent(
+            kind=kind,
+            request_id=new_request_id(),
+            environment=self.environment,
+            client_id=self.client_id,
+            client_kind=self.client_kind,
+            grant_id=self.id,
+            patient=self.patient,
+            actor=self.actor,
+            interaction=interaction,
+            detail=detail,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredToken(TokenMixin):  # type: ignore[misc]
+    """An access or refresh token as it is stored, answering what Authlib asks."""
+
+    type: str
+    hash: bytes
+    grant: GrantRecord
+    scope: str
+    issued_at: int
+    expires_at: int
+    used_up_at: int | None
+    """When an access token was revoked or a refresh token rotated."""
+
+    def check_client(self, client: RegisteredClient) -> bool:
+        """Whether it was issued to this client."""
+        return self.grant.client_id == client.client_id
+
+    def get_scope(self) -> str:
+        """The scope it carries."""
+        return self.scope
+
+    def get_expires_in(self) -> int:
+        """Seconds from its issue to its end."""
+        return (self.expires_at - self.issued_at) // SECOND
+
+    def is_expired(self) -> bool:
+        """Whether its own time is over."""
+        return self.expires_at <= clock.now_microseconds()
+
+    def is_revoked(self) -> bool:
+        """Whether it, or the grant behind it, was ended."""
+        return self.used_up_at is not None or not self.grant.is_live(clock.now_microseconds())
+
+
+def _grant_from_row(row: Row[Any], settings: Settings) -> GrantRecord:
+    return GrantRecord(
+        id=row.grant,
+        client_id=row.grant_client,
+        client_kind=row.client_kind,
+        environment=environment_of(settings, row.client_environment, row.member_environment),
+        account=row.account,
+        patient=row.patient,
+        actor=row.actor,
+        fhir_user=row.fhir_user,
+        scope=row.grant_scope,
+        expires_at=row.grant_expires_at,
+        ended_at=row.ended_at,
+    )
+
+
+def find_grant(transaction: Transaction, settings: Settings, grant_id: str) -> GrantRecord | None:
+    """The grant of this id, ended or not, or None."""
+    row = transaction.first(GRANT_BY_ID, {"grant": grant_id})
+    return None if row is None else _grant_from_row(row, settings)
+
+
+def find_token(
+    transaction: Transaction, settings: Settings, token: str, types: tuple[str, ...] = (ACCESS, REFRESH)
+) -> StoredToken | None:
+    """The stored access or refresh token, in force or not, or None."""
+    for type in types:
+        statement = ACCESS_TOKEN_BY_HASH if type == ACCESS else REFRESH_TOKEN_BY_HASH
+        row = transaction.first(statement, {"key_hash": token_hash(token)})
+        if row is not None:
+            return StoredToken(
+                type=type,
+                hash=row.hash,
+                grant=_grant_from_row(row, settings),
+                scope=row.scope,
+                issued_at=row.issued_at,
+                expires_at=row.expires_at,
+                used_up_at=row.revoked_at if type == ACCESS else row.rotated_at,
+            )
+    return None
+
+
+def end_grant(transaction: RecordingTransaction, grant: GrantRecord, interaction: str, reason: str) -> bool:
+    """End a grant and with it every token of it; False when it had ended before."""
+    values = {"grant": grant.id, "moment": clock.now_microseconds(), "reason": reason}
+    ended = transaction.execute(END_GRANT, values) == 1
+    if ended:
+        transaction.record(grant.event("revocation", interaction, reason))
+    return ended
+
+
+def grant_lifetime(settings: Settings, scope: str) -> int:
+    """Microseconds that a new grant lasts: with ``offline_access`` as long as its refresh tokens, else one access token."""
+    if "offline_access" in scope.split():
+        return settings.refresh_token_days * 86_400 * SECOND
+    return (settings.authorization_code_seconds + settings.access_token_seconds) * SECOND
+
+
+def token_response(settings: Settings, grant: GrantRecord, scope: str, with_refresh_token: bool) -> dict[str, Any]:
+    """The members of a token response that are about tokens; new random tokens, not stored yet."""
+    left = (grant.expires_at - clock.now_microseconds()) // SECOND
+    response: dict[str, Any] = {
+        "access_token": random_token(),
+        "token_type": "Bearer",
+        "expires_in": min(settings.access_token_seconds, left),
+        "scope": scope,
+        "patient": grant.patient,
+    }
+    if with_refresh_token and "offline_access" in grant.scope.split():
+        response["refresh_token"] = random_token()
+    return response
+
+
+def save_tokens(transaction: Transaction, response: dict[str, Any], grant: GrantRecord) -> None:
+    """Store the tokens of a token response. A refresh token keeps the grant's whole scope and its end."""
+    now = clock.now_microseconds()
+    same = {"grant_id": grant.id, "client_id": grant.client_id, "issued_at": now}
+    access = {
+        **same,
+        "hash": token_hash(response["access_token"]),
+        "scope": response["scope"],
+        "expires_at": now + response["expires_in"] * SECOND,
+        "revoked_at": None,
+    }
+    transaction.execute(INSERT_ACCESS_TOKEN, access)
+    if "refresh_token" in response:
+        refresh = {
+            **same,
+            "hash": token_hash(response["refresh_token"]),
+            "scope": grant.scope,
+            "expires_at": grant.expires_at,
+            "rotated_at": None,
+        }
+        transaction.execute(INSERT_REFRESH_TOKEN, refresh)
+
+
+def fhir_user_url(settings: Settings, grant: GrantRecord, scope: str) -> str | None:
+    """The absolute URL of the actor's own record, when the scope asks for it."""
+    if not grant.fhir_user or FHIR_USER_SCOPES.isdisjoint(scope.split()):
+        return None
+    return f"{settings.fhir_base}/{grant.fhir_user}"
+
+
+def id_token(settings: Settings, key: RSAKey, grant: GrantRecord, scope: str, authenticated_at: int, nonce: str) -> str:
+    """The signed statement of who signed in (OpenID Connect Core 1.0 section 2)."""
+    now = clock.now_microseconds() // SECOND
+    claims: dict[str, Any] = {
+        "iss": settings.base_url,
+        "sub": grant.account,
+        "aud": grant.client_id,
+        "iat": now,
+        "exp": now + settings.access_token_seconds,
+        "auth_time": authenticated_at // SECOND,
+    }
+    if nonce:
+        claims["nonce"] = nonce
+    fhir_user = fhir_user_url(settings, grant, scope)
+    if fhir_user is not None:
+        claims["fhirUser"] = fhir_user
+    return jwt.encode({"alg": ALGORITHM, "kid": key.kid}, claims, key, [ALGORITHM])
