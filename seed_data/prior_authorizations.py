@@ -17,6 +17,7 @@ from seed_data.datatypes import (
     IDENTIFIERS,
     X12_CARC,
     Record,
+    coding,
     concept,
     identifier,
     instant,
@@ -38,6 +39,7 @@ REVIEW_ACTION = "https://codesystem.x12.org/005010/306"
 REVIEW_REASON = "https://codesystem.x12.org/external/886"
 LEVEL_OF_SERVICE = "https://codesystem.x12.org/005010/1338"
 ENTITY = "https://codesystem.x12.org/005010/98"
+PAS_HCPCS = "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"  # PAS 2.0.1 names HCPCS without the s of https
 SERVICE_TYPE = "https://x12.org/codes/service-type-codes"
 
 
@@ -127,13 +129,16 @@ def _review(answer: Answer, number: str, decided: date) -> list[Record]:
 def _item_extensions(request: Request, allowed: int, number: str, decided: date, serial: str) -> list[Record]:
     found = [_extension(f"{PAS}/extension-itemTraceNumber", valueIdentifier=identifier(f"{IDENTIFIERS}/trace", serial))]
     if allowed:
+        product = concept(*request.code, request.text)
+        if request.code[0] == HCPCS:
+            product["coding"].append(coding(PAS_HCPCS, request.code[1]))
         last = decided + timedelta(days=request.days_valid)
         provider = [
             _extension("provider", valueReference=named_reference(ORGANIZATION[request.provider])),
             _extension("providerType", valueCodeableConcept=concept(ENTITY, "SJ")),
         ]
         detail = [
-            _extension("productOrServiceCode", valueCodeableConcept=concept(*request.code, request.text)),
+            _extension("productOrServiceCode", valueCodeableConcept=product),
             _extension("unitPrice", valueMoney=money(Decimal(request.unit_price))),
             _extension("quantity", valueQuantity=quantity(allowed)),
         ]
@@ -162,6 +167,16 @@ def _item_adjudication(answer: Answer, request: Request, allowed: int, number: s
         found.append({"category": concept(DISCRIMINATOR, "allowedunits"), "value": Decimal(allowed)})
         found.append({"category": concept(DISCRIMINATOR, "consumedunits"), "value": Decimal(min(allowed // 2, 3))})
     return found + _denial(answer)
+
+
+def _header_adjudication(answer: Answer, number: str, decided: date, code: str, amount: Decimal) -> list[Record]:
+    """The answer to the whole request. PDex 2.0.0 gives the header's denial reason no category of its own, 2.2.0
+    does: a denial carries its reason on the amount and beside it."""
+    denial = _denial(answer)
+    whole = {"extension": _review(answer, number, decided), "category": concept(ADJUDICATION, code)}
+    if denial:
+        whole["reason"] = denial[0]["reason"]
+    return [{**whole, "amount": money(amount)}, *denial]
 
 
 def _denial(answer: Answer) -> list[Record]:
@@ -234,14 +249,7 @@ def prior_authorization(
                 "adjudication": _item_adjudication(answer, request, allowed, name, decided),
             }
         ],
-        "adjudication": [
-            {
-                "extension": _review(answer, name, decided),
-                "category": concept(ADJUDICATION, amount_code),
-                "amount": money(amount),
-            },
-            *_denial(answer),
-        ],
+        "adjudication": _header_adjudication(answer, name, decided, amount_code, amount),
         "total": [
             {
                 "extension": [

@@ -24,6 +24,7 @@ PROFILES = {
     "organization": "C4BB-Organization|2.0.0",
     "practitioner": "C4BB-Practitioner|2.0.0",
     "related_person": "C4BB-RelatedPerson|2.0.0",
+    "prior_authorization": "pdex-priorauthorization|2.0.0",
 }
 
 
@@ -33,7 +34,9 @@ def groups() -> dict[str, Any]:
     path = shared / "requirements" / "ig_requirements.json"
     if not path.exists():
         pytest.skip(f"no {path.name}: set SHARED to the directory that has requirements/{path.name}")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["carin-bb"]["v2.0.0"]
+    kits: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = dict(kits["carin-bb"]["v2.0.0"])
+    found["prior_authorization"] = kits["pdex"]["pdex_payer_server"]["explanation_of_benefit"]
     return found
 
 
@@ -74,7 +77,7 @@ def is_slice_only(group: str, path: str) -> bool:
     """Elements that the requirements list without saying that only one slice of their parent makes them mandatory."""
     sliced = {"supportingInfo", "supportingInfo.value[x]", "item.adjudication", "adjudication"}
     parent, _, name = path.rpartition(".")
-    return group.startswith("eob") and parent in sliced and name not in {"category", "sequence"}
+    return group.startswith(("eob", "prior")) and parent in sliced and name not in {"category", "sequence"}
 
 
 def in_slice(node: Any, discriminator: dict[str, Any]) -> bool:
@@ -112,6 +115,9 @@ def missing_must_supports(group: dict[str, Any], records: list[Record]) -> list[
             found = values(list(records), path)
         if not found or (fixed and fixed not in found):
             missing.append(element)
+    for row in supported.get("extensions", []):
+        if not any(row["url"] == node["url"] for node in values(list(records), row["path"])):
+            missing.append(row["id"])
     return missing
 
 
@@ -121,6 +127,6 @@ def test_every_must_support_element_appears_for_somebody(
 ) -> None:
     missing = missing_must_supports(groups[group], of_profile(records, PROFILES[group]))
     supported = groups[group]["must_support"]
-    count = len(supported["elements"]) + len(supported["slices"])
-    print(f"{group}: {count - len(missing)} of {count} must-support elements and slices")
+    count = sum(len(supported.get(kind, [])) for kind in ("elements", "slices", "extensions"))
+    print(f"{group}: {count - len(missing)} of {count} must-support elements, slices and extensions")
     assert missing == []
