@@ -40,6 +40,10 @@ Pairs = Sequence[tuple[str, str]]
 JSON_FORMATS = frozenset(("json", "application/json", "application/fhir+json", "application/json+fhir", "text/json"))
 APPROXIMATELY = 0.1
 """``ap``: the interval is widened by a tenth of its distance from now: https://hl7.org/fhir/R4/search.html#prefix"""
+MAXIMUM_VALUES = 400
+"""Values of all parameters of one search together: SQLite's limit on the depth of an expression is 1000."""
+MAXIMUM_PARAMETERS = 20
+"""Different criteria of one search: each is a subquery, and what PostgreSQL needs to plan them grows steeply."""
 _PREFIX = re.compile(rf"({'|'.join(DATE_COMPARATORS)})(?=\d)")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _ITERATE = frozenset(("iterate", "recurse"))
@@ -78,6 +82,8 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
     settings = context.settings
     count, cursor = settings.page_size, ""
     count_only = False
+    if sum(value.count(",") + 1 for _, value in pairs) > MAXIMUM_VALUES:
+        raise _too_costly(f"{MAXIMUM_VALUES} values")
     for name, value in pairs:
         code, _, modifier = name.partition(":")
         if value == "":
@@ -110,8 +116,17 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
             ignored.append(name)
             continue
         honoured.append((name, value))
-    query = SearchQuery(definition.type, tuple(criteria), tuple(includes), tuple(reverse), count)
+    criteria = list(dict.fromkeys(criteria))
+    if len(criteria) > MAXIMUM_PARAMETERS:
+        raise _too_costly(f"{MAXIMUM_PARAMETERS} different parameters")
+    query = SearchQuery(
+        definition.type, tuple(criteria), tuple(dict.fromkeys(includes)), tuple(dict.fromkeys(reverse)), count
+    )
     return ParsedSearch(query, tuple(honoured), tuple(ignored), cursor, count_only)
+
+
+def _too_costly(limit: str) -> FHIRError:
+    return FHIRError(400, "too-costly", f"A search may have {limit} at most; ask in several searches.")
 
 
 def _names(definition: ResourceDefinition) -> str:
