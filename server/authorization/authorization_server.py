@@ -102,11 +102,26 @@ def describable(text: str) -> str:
     )
 
 
+class ClientNotProvenError(InvalidClientError):  # type: ignore[misc]
+    """401 invalid_client, with the challenge that RFC 9110 asks of every 401."""
+
+    status_code = 401
+    description = (
+        "The client is not known, its secret is wrong, or it authenticates in another way than it registered for."
+    )
+
+    def get_headers(self) -> list[tuple[str, str]]:
+        """JSON headers and the Basic challenge (RFC 7617)."""
+        headers = [header for header in super().get_headers() if header[0] != "WWW-Authenticate"]
+        return [*headers, ("WWW-Authenticate", 'Basic realm="clients", charset="UTF-8"')]
+
+
 class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
     """The protocol side of one request: grants, endpoints, client authentication, and refusals in the ledger."""
 
-    def __init__(self, transaction: RecordingTransaction, settings: Settings, keys: SigningKeys) -> None:
+    def __init__(self, transaction: RecordingTransaction, settings: Settings, keys: SigningKeys, endpoint: str) -> None:
         super().__init__()
+        self.endpoint = endpoint
         self.transaction = transaction
         self.settings = settings
         self.keys = keys
@@ -130,10 +145,7 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         try:
             client: RegisteredClient = super().authenticate_client(request, methods, endpoint)
         except (InvalidClientError, UnicodeDecodeError) as error:
-            raise InvalidClientError(
-                "The client is not known, its secret is wrong, or it authenticates in another way than it registered for.",
-                status_code=401,
-            ) from error
+            raise ClientNotProvenError from error
         request.client = client
         if not client.is_active:
             raise UnauthorizedClientError(describable(f"This app is suspended: {client.suspended_reason}"))
@@ -168,11 +180,11 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
     def handle_error_response(self, request: ProtocolRequest, error: OAuth2Error) -> ProtocolResponse:
         """The refusal, told to the app and, when the client is known, to the ledger."""
         if request.client is not None:
-            self.record_refusal(request.client, "token", error)
+            self.record_refusal(request.client, error)
         response: ProtocolResponse = super().handle_error_response(request, error)
         return response
 
-    def record_refusal(self, client: RegisteredClient, interaction: str, error: OAuth2Error) -> None:
+    def record_refusal(self, client: RegisteredClient, error: OAuth2Error) -> None:
         """One ledger row for a refusal to an identified client."""
         self.transaction.record(
             LedgerEvent(
@@ -181,8 +193,7 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
                 environment=environment_of(self.settings, client.environment, None),
                 client_id=client.client_id,
                 client_kind=client.kind,
-                interaction=interaction,
-                status=0 if error.redirect_uri else error.status_code,
+                interaction=self.endpoint,
                 detail=f"{error.error}: {error.get_error_description() or ''}",
             )
         )

@@ -51,8 +51,9 @@ def question(settings: Settings, client: RegisteredClient, pending: PendingReque
 
 
 def visible_data(scope: str) -> tuple[str, ...]:
-    """The titles of what a scope lets an app see."""
-    return tuple(RESOURCES[type].title for type in permissions(scope).resource_types)
+    """The titles of what a scope lets an app see, the member's own records before the shared directory."""
+    rows = [RESOURCES[type] for type in permissions(scope).resource_types]
+    return tuple(row.title for row in sorted(rows, key=lambda row: row.is_directory))
 
 
 def allow(

@@ -4,6 +4,7 @@ https://pages.nist.gov/800-63-4/sp800-63b.html#password - passwords are argon2; 
 """
 
 import secrets
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ SELF, REPRESENTATIVE = "self", "representative"
 FAILURES_BEFORE_PAUSE = 10
 PAUSE_MICROSECONDS = 60_000_000
 LONGEST_PASSWORD = 256
+FAILURE_SECONDS = 0.25
+"""How long every failed sign-in takes at least: what was looked up and written in between cannot be told from outside."""
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _NOBODY = _HASHER.hash(secrets.token_urlsafe(16))
@@ -66,11 +69,21 @@ class ActsFor:
 
 
 def sign_in(database: Database, ledger: EventLedger, settings: Settings, username: str, password: str) -> str | None:
-    """The account id when the password is right, else None, after the same work in every case.
+    """The account id when the password is right, else None, after the same work and the same time in every case.
 
     After ten wrong passwords in a row an account pauses for a minute after each further one. A wrong password for an account
     that exists is a refusal in the ledger.
     """
+    started = time.monotonic()
+    account = _check_password(database, ledger, settings, username, password)
+    if account is None:
+        time.sleep(max(0.0, started + FAILURE_SECONDS - time.monotonic()))
+    return account
+
+
+def _check_password(
+    database: Database, ledger: EventLedger, settings: Settings, username: str, password: str
+) -> str | None:
     with database.reading() as reading:
         row = reading.first(ACCOUNT_BY_USERNAME, {"username": username.strip().lower()})
     correct = _verify(_NOBODY if row is None else row.password_hash, password)
@@ -142,7 +155,7 @@ def add_account(
 ) -> str:
     """Make an account, or update the one of this username; answer its id.
 
-    ``members``: (Patient id, relationship, RelatedPerson id or ''); relationship 'self' or a word such as 'child'. They
+    ``members``: (Patient id, relationship, RelatedPerson id or ''); relationship 'self', or what the person is to the member ('parent'). They
     replace those the account had. Raises ValueError with one line that says what is wrong.
     """
     username = username.strip().lower()
@@ -155,8 +168,6 @@ def add_account(
     rows = [_member_row(*member) for member in members]
     if len({row["patient"] for row in rows}) != len(rows):
         raise ValueError("a member stands twice in the list")
-    if sum(row["relationship"] == SELF for row in rows) > 1:
-        raise ValueError("only one member can be the account's own ('self')")
     with database.transaction() as transaction:
         before = transaction.first(ACCOUNT_BY_USERNAME, {"username": username})
         values: dict[str, Any] = {"display_name": display_name.strip()}
@@ -180,7 +191,7 @@ def _member_row(patient: str, relationship: str, related_person: str) -> dict[st
     related_person = related_person.removeprefix(f"{REPRESENTATIVE_TYPE}/")
     relationship = relationship.strip().lower()
     if not patient or not relationship:
-        raise ValueError("a member is named by a Patient id and a relationship ('self', 'child', ...)")
+        raise ValueError("a member is named by a Patient id and a relationship ('self', 'parent', ...)")
     if relationship == SELF and related_person:
         raise ValueError(f"member {patient}: who acts for themself has no {REPRESENTATIVE_TYPE}")
     reference = f"{REPRESENTATIVE_TYPE}/{related_person}" if related_person else ""

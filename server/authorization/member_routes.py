@@ -46,8 +46,8 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
             refusal = authorization_request.refusal(asked)
             if refusal is not None:
                 if client is not None:
-                    server = SmartAuthorizationServer(transaction, settings, keys)
-                    server.record_refusal(client, "authorize", refusal.error)
+                    server = SmartAuthorizationServer(transaction, settings, keys, "authorize")
+                    server.record_refusal(client, refusal.error)
                 if refusal.location:
                     return pages.redirect(refusal.location)
                 text = "The app sent you here with a request that we cannot accept. Nothing was shared. Please tell the app's makers."
@@ -132,7 +132,7 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
                 return _request_over(request)
             acts_for = members(transaction, session.account)
             chosen = _chosen(acts_for, form.data.get("patient", ""))
-            server = SmartAuthorizationServer(transaction, settings, keys)
+            server = SmartAuthorizationServer(transaction, settings, keys, "consent")
             if form.data.get("decision") == "allow":
                 if chosen is None:
                     failure = "Please choose whose information to share." if acts_for else ""

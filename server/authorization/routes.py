@@ -42,11 +42,13 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
 
     router = APIRouter(route_class=protocol.protocol_route(is_allowed_origin), tags=["authorization"])
 
-    def respond(request: Request, form: Parameters, run: Callable[[Server, ProtocolRequest], Any]) -> Response:
+    def respond(
+        request: Request, form: Parameters, endpoint: str, run: Callable[[Server, ProtocolRequest], Any]
+    ) -> Response:
         """One request, one transaction: refusals commit too, since what they end must end."""
         protocol_request = ProtocolRequest(request.method, request.headers, form)
         with ledger.transaction() as transaction:
-            server = Server(transaction, settings, keys)
+            server = Server(transaction, settings, keys, endpoint)
             answer: ProtocolResponse
             try:
                 if form.repeated:
@@ -60,15 +62,19 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
     def token(request: Request, form: Form) -> Response:
         if not form.grant_type:
             raise InvalidRequestError("Missing 'grant_type'.")
-        return respond(request, form, lambda server, sent: server.create_token_response(sent))
+        return respond(request, form, "token", lambda server, sent: server.create_token_response(sent))
 
     @router.post(discovery.REVOKE, summary="Revoke a token (RFC 7009)")
     def revoke(request: Request, form: Form) -> Response:
-        return respond(request, form, lambda server, sent: server.create_endpoint_response("revocation", sent))
+        return respond(
+            request, form, "revoke", lambda server, sent: server.create_endpoint_response("revocation", sent)
+        )
 
     @router.post(discovery.INTROSPECT, summary="Ask what a token stands for (RFC 7662)")
     def introspect(request: Request, form: Form) -> Response:
-        return respond(request, form, lambda server, sent: server.create_endpoint_response("introspection", sent))
+        return respond(
+            request, form, "introspect", lambda server, sent: server.create_endpoint_response("introspection", sent)
+        )
 
     for path in (discovery.TOKEN, discovery.REVOKE, discovery.INTROSPECT):
         _refuse_other_methods(router, path, ("POST",))
@@ -91,7 +97,7 @@ def _public_router(database: Database, settings: Settings, keys: SigningKeys) ->
     for path, content in documents.items():
         _get(router, path, document(content))
     _get(router, discovery.JWKS, lambda: JSONResponse(keys.jwks(database), headers=PUBLIC_CACHE))
-    _get(router, STYLE_PATH, _style_sheet)
+    _get(router, STYLE_PATH, _style_sheet, in_schema=False)
     return router
 
 
@@ -100,8 +106,8 @@ def _style_sheet() -> Response:
     return Response(STYLE_SHEET, media_type="text/css", headers=headers)
 
 
-def _get(router: APIRouter, path: str, handler: Callable[[], Response]) -> None:
-    router.add_api_route(path, handler, methods=["GET"], name=path)
+def _get(router: APIRouter, path: str, handler: Callable[[], Response], in_schema: bool = True) -> None:
+    router.add_api_route(path, handler, methods=["GET"], name=path, include_in_schema=in_schema)
     router.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
     _refuse_other_methods(router, path, ("GET", "HEAD"))
 

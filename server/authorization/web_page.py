@@ -52,7 +52,7 @@ class WebPages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters["date"] = self._date
+        self._templates.filters.update(date=self._date, moment=self._moment)
         self._templates.globals.update(
             payer=settings.payer_name,
             sandbox=settings.environment == "test",
@@ -119,3 +119,7 @@ class WebPages:
     def _date(self, microseconds: int) -> str:
         day = clock.from_microseconds(microseconds).astimezone(self.settings.time_zone)
         return f"{day:%B} {day.day}, {day.year}"
+
+    def _moment(self, microseconds: int) -> str:
+        time = clock.from_microseconds(microseconds).astimezone(self.settings.time_zone)
+        return f"{self._date(microseconds)}, {time.hour % 12 or 12}:{time:%M %p}"
