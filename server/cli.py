@@ -131,7 +131,7 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1) -> 
     with _migrated_database() as (_, settings):
         launcher.check(settings, host, port)
     if settings.environment == "test":
-        print("warning: ENVIRONMENT is test, so nothing served here counts in the CMS usage report", file=sys.stderr)
+        print("note: ENVIRONMENT is test, so nothing served here counts in the CMS usage report", file=sys.stderr)
     elif not base_url.startswith("https://"):
         print(f"warning: BASE_URL is {base_url}; members' data belongs behind https", file=sys.stderr)
     launcher.run(host, port, workers)
@@ -176,14 +176,13 @@ def load(
         from server.ingest import load as ingest
 
         outcome = ingest.load(database, settings, paths, on_progress=advance)
-    sys.stdout.write(outcome.text)
+    print(outcome)
     raise typer.Exit(outcome.exit_code)
 
 
 def _readable(paths: list[Path]) -> None:
-    for path in paths:
-        if not path.exists():
-            raise CommandError(f"{path}: no such file or directory")
+    if not any(path.exists() for path in paths):
+        raise CommandError(f"{', '.join(map(str, paths))}: no such file or directory")
 
 
 @app.command()
@@ -195,7 +194,7 @@ def retract(
         from server.ingest import load as ingest
 
         outcome = ingest.retract(database, settings, references)
-    sys.stdout.write(outcome.text)
+    print(outcome)
     raise typer.Exit(outcome.exit_code)
 
 

@@ -103,7 +103,7 @@ def _seed(database: Database, settings: Settings) -> None:
     with progress_bar("Loading") as advance:
         report = load(database, settings, paths, on_progress=advance)
     if report.exit_code:
-        raise SandboxError(f"the seed data did not load: {report.text}")
+        raise SandboxError(f"the seed data did not load: {report.rejected[:1] or report.not_loaded}")
     representatives = _related_persons(SEED / "RelatedPerson.ndjson")
     for login in LOGINS:
         members = [
