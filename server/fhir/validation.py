@@ -10,6 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+_NUMBERS = (bool, int, float, Decimal)
 _CONTROL_CHARACTER = re.compile(rb"\\u00[01][0-9a-f]|\\[bf]")
 _WORDS = {
     "missing": ("is required and missing", "Add it."),
@@ -64,7 +65,7 @@ def validate(resource: Mapping[str, Any], body: bytes = b"") -> list[Issue]:
         if listed is None:
             return [Issue(type_name, "has elements of a form that R4 does not know", "Compare it with R4.")]
         return [_issue(type_name, resource, detail) for detail in listed()]
-    return list(_misfits(resource, validated, type_name))
+    return [] if _fits(resource, validated) else list(_misfits(resource, validated, type_name))
 
 
 @lru_cache(maxsize=256)
@@ -134,38 +135,65 @@ def _control_characters(value: Any, path: str) -> Iterator[str]:
 
 def _misfits(value: Mapping[str, Any], model: Any, path: str) -> Iterator[Issue]:
     """What the models accept but JSON FHIR does not: '5' for a number, 1 for true, numbers for dates, null for an element."""
-    fields = model.__dict__
     for name, item in value.items():
+        if name == "resourceType":
+            continue
         if item is None or item == [] or item == {}:
             yield Issue(f"{path}.{name}", "is null or empty", "Leave the element out.")
-        elif name == "resourceType":
-            continue
         elif name == "fhir_comments":
             yield Issue(f"{path}.{name}", *_WORDS["extra_forbidden"])
         else:
-            parsed = fields.get(name)
-            if parsed is None:  # a name that Python or the models keep for themselves, or a primitive's extension
-                parsed = fields.get(f"{name}_fhir") or fields.get(f"{name[1:]}__ext")
-            yield from _misfit(item, parsed, f"{path}.{name}")
+            yield from _misfit(item, _parsed(model.__dict__, name), f"{path}.{name}")
 
 
 def _misfit(item: Any, parsed: Any, path: str) -> Iterator[Issue]:
+    if _fits(item, parsed):  # almost always, and without a path being written for every element
+        return
+    if isinstance(item, dict):
+        yield from _misfits(item, parsed, path)
+    elif isinstance(item, list):
+        for number, (one, its) in enumerate(zip(item, parsed, strict=True)):
+            yield from _misfit(one, its, f"{path}[{number}]")
+    elif isinstance(item, str):
+        yield Issue(path, "must not be a string", "Remove the quotation marks.")
+    elif isinstance(item, bool):
+        yield Issue(path, "must not be true or false", "Send the value its datatype asks for.")
+    elif isinstance(parsed, int) and not isinstance(parsed, bool):
+        yield Issue(path, *_WORDS["int_type"])
+    else:
+        yield Issue(path, "must not be a number", "Send the value its datatype asks for.")
+
+
+def _fits(item: Any, parsed: Any) -> bool:
+    """Whether a JSON value is of the kind that its model holds."""
     kind = type(item)
     if kind is str:
-        if isinstance(parsed, bool | int | float | Decimal):
-            yield Issue(path, "must not be a string", "Remove the quotation marks.")
-    elif kind is dict:
-        if parsed is not None and hasattr(parsed, "model_fields_set"):
-            yield from _misfits(item, parsed, path)
-    elif kind is list:
-        if isinstance(parsed, list) and len(parsed) == len(item):
-            for number, (one, its) in enumerate(zip(item, parsed, strict=True)):
-                if one is not None:
-                    yield from _misfit(one, its, f"{path}[{number}]")
-    elif kind is bool:
-        if type(parsed) is not bool:
-            yield Issue(path, "must not be true or false", "Send the value its datatype asks for.")
-    elif type(parsed) is bool or not isinstance(parsed, int | Decimal | float):
-        yield Issue(path, "must not be a number", "Send the value its datatype asks for.")
-    elif kind is not int and isinstance(parsed, int):
-        yield Issue(path, *_WORDS["int_type"])
+        return not isinstance(parsed, _NUMBERS)
+    if kind is dict:
+        fields = getattr(parsed, "__dict__", None)
+        return fields is None or all(
+            name == "resourceType"
+            or (
+                item is not None
+                and item != []
+                and item != {}
+                and name != "fhir_comments"
+                and _fits(item, _parsed(fields, name))
+            )
+            for name, item in item.items()
+        )
+    if kind is list:
+        if type(parsed) is not list or len(parsed) != len(item):
+            return True
+        return all(one is None or _fits(one, its) for one, its in zip(item, parsed, strict=True))
+    if kind is bool:
+        return type(parsed) is bool
+    if kind is int:
+        return type(parsed) is not bool and isinstance(parsed, _NUMBERS)
+    return item is None or (isinstance(parsed, _NUMBERS) and not isinstance(parsed, int))
+
+
+def _parsed(fields: Mapping[str, Any], name: str) -> Any:
+    """The model's value of an element; Python and the models keep some names for themselves, and primitives' extensions."""
+    value = fields.get(name)
+    return value if value is not None else fields.get(f"{name}_fhir") or fields.get(f"{name[1:]}__ext")
