@@ -4,6 +4,7 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
 import asyncio
+import gzip
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
 import orjson
-from isal import igzip
 
 from server.app import create_app
 from server.settings import Settings
@@ -35,7 +35,7 @@ class Reply:
     @property
     def body(self) -> bytes:
         """The body without its content encoding."""
-        return igzip.decompress(self.raw) if self.header("content-encoding") == "gzip" else self.raw
+        return gzip.decompress(self.raw) if self.header("content-encoding") == "gzip" else self.raw
 
     @property
     def json(self) -> Any:
@@ -125,7 +125,7 @@ class Served:
 
     def get(self, target: str, token: str = "", **headers: str) -> Reply:
         """A GET; header names are written with underscores. A target without a leading slash is below the FHIR base."""
-        return self.send("GET", target, token, **headers)
+        return self.send("GET", target, token, b"", **headers)
 
     def send(self, method: str, target: str, token: str = "", body: bytes = b"", **headers: str) -> Reply:
         """A request by method."""

@@ -11,11 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from server.ingest.load import load
 from sqlalchemy import insert, select
 
 from seed_data.ndjson import write_lines
 from server import clock
+from server.ingest.load import load
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.schema import METADATA, LedgerRow
@@ -35,7 +35,7 @@ def store(database: Database, settings: Settings, records: Iterable[Record]) -> 
         path = Path(directory) / "records.ndjson"
         write_lines(path, records)
         report = load(database, settings, [path])
-    assert report.exit_code == 0, report.text
+    assert report.exit_code == 0, str(report)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from server.authorization.access import Access
 from server.fhir.answer import Answer
 from server.fhir.bundle import CursorCipher, query_string, searchset
 from server.fhir.outcomes import gone, issue, not_found, operation_outcome
-from server.fhir.search_parameters import Context, Pairs, ParsedSearch, parse
+from server.fhir.search_parameters import ID, Context, Pairs, ParsedSearch, parse
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
 from server.storage.database import Database
@@ -31,11 +31,15 @@ class Interactions:
 
     async def read(self, definition: ResourceDefinition, id: str, access: Access, if_none_match: bytes) -> Answer:
         """The current version. 404 for a foreign or unknown id alike, 410 for a retracted one, 304 when the ETag is known."""
+        if not ID.fullmatch(id):
+            raise not_found(definition.type, id)
         found = await PatientCompartment(self._database, access.patient).read(definition.type, id)
         return _one(READ, definition.type, id, found, if_none_match)
 
     async def vread(self, definition: ResourceDefinition, id: str, version: str, access: Access) -> Answer:
         """That version, if it was this member's or the directory's."""
+        if not (ID.fullmatch(id) and ID.fullmatch(version)):
+            raise not_found(definition.type, id)
         found = await PatientCompartment(self._database, access.patient).vread(definition.type, id, version)
         return _one(VREAD, definition.type, id, found, b"")
 

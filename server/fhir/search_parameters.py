@@ -45,7 +45,8 @@ MAXIMUM_VALUES = 400
 MAXIMUM_PARAMETERS = 20
 """Different criteria of one search: each is a subquery, and what PostgreSQL needs to plan them grows steeply."""
 _PREFIX = re.compile(rf"({'|'.join(DATE_COMPARATORS)})(?=\d)")
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+"""https://hl7.org/fhir/R4/datatypes.html#id"""
 _ITERATE = frozenset(("iterate", "recurse"))
 
 
@@ -88,6 +89,8 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
         code, _, modifier = name.partition(":")
         if value == "":
             continue  # https://hl7.org/fhir/R4/search.html: empty parameters are ignored
+        if "\0" in value:
+            raise bad_parameter(code, "a value cannot have a NUL character.")
         if code == "_count":
             count = _count(value, settings.page_size_limit)
             count_only = count == 0
@@ -187,7 +190,7 @@ def _criterion(
         raise bad_parameter(parameter.code, f"the modifier ':{modifier}' is not supported.")
     if parameter.code == "_id":
         ids = tuple(_unescape(v) for v in split(value))
-        possible = tuple(v for v in ids if _ID.fullmatch(v))
+        possible = tuple(v for v in ids if ID.fullmatch(v))
         return IdCriterion(possible) if possible else NothingCriterion()
     return _READERS[parameter.type](parameter, value, context)
 
@@ -261,7 +264,7 @@ def _reference_alternative(
     if "://" in local or local.startswith("urn:"):
         return None
     parts = local.split("/")
-    if len(parts) not in (1, 2) or not _ID.fullmatch(parts[-1]):
+    if len(parts) not in (1, 2) or not ID.fullmatch(parts[-1]):
         raise bad_parameter(parameter.code, f"'{value}' is not a reference; send an id, Type/id, or an absolute URL.")
     type = parts[0] if len(parts) == 2 else modifier or None
     if type is None and len(parameter.targets) == 1 and parameter.targets[0] != "Resource":

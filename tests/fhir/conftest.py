@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from server.ingest.load import retract
 
+from server.ingest.load import retract
 from tests.factories import (
     CLAIM_TYPE,
     IDENTIFIERS,
