@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#paging and https://hl7.org/fhir/R4/bundle.html
 import base64
 import binascii
 import os
+import struct
 from collections.abc import Sequence
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from server.storage.patient_compartment import StoredResource
 _MATCH_TAIL = b',"search":{"mode":"match"}}'
 _INCLUDE_TAIL = b',"search":{"mode":"include"}}'
 _NONCE = 12
+_NUMBERS = struct.Struct(">qqq")
 
 
 class CursorCipher:
@@ -34,24 +36,28 @@ class CursorCipher:
     def seal(self, after: int, total: int, watermark: int, bound_to: str) -> str:
         """The cursor behind the match with key ``after``; the total and watermark of the first page travel along."""
         nonce = os.urandom(_NONCE)
-        text = b"%d %d %d" % (after, total, watermark)
+        numbers = _NUMBERS.pack(after, total, watermark)  # of one width: the length of a cursor says nothing either
         return (
-            base64.urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, text, bound_to.encode())).decode().rstrip("=")
+            base64.urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, numbers, bound_to.encode()))
+            .decode()
+            .rstrip("=")
         )
 
     def open(self, cursor: str, bound_to: str) -> tuple[int, int, int]:
         """(after, total, watermark) of a cursor. Raises FHIRError 400 when it is not one of ours for this query."""
         try:
             raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-            after, total, watermark = self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], bound_to.encode()).split()
-        except (InvalidTag, ValueError, binascii.Error) as error:
+            after, total, watermark = _NUMBERS.unpack(
+                self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], bound_to.encode())
+            )
+        except (InvalidTag, ValueError, binascii.Error, struct.error) as error:
             raise FHIRError(
                 400,
                 "value",
                 "Search parameter '_cursor': not a cursor of this search; follow the 'next' link as it is, or start again.",
                 expression="http._cursor",
             ) from error
-        return int(after), int(total), int(watermark)
+        return after, total, watermark
 
 
 def query_string(pairs: Sequence[tuple[str, str]]) -> str:
