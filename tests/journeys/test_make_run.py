@@ -20,6 +20,7 @@ from urllib.request import urlopen
 import pytest
 
 from server.settings import Settings
+from tests.journeys.newcomer import first_request
 
 ROOT = Path(__file__).parents[2]
 SANDBOX = [sys.executable, "-c", "from server.cli import main; main()", "sandbox"]
@@ -69,11 +70,14 @@ def sandbox(directory: Path, port: int, log: Path, **values: str) -> Iterator[No
 
 
 @pytest.mark.slow
-def test_the_sandbox_says_what_a_developer_needs_and_starts_at_once_the_second_time(tmp_path: Path) -> None:
+def test_the_sandbox_is_what_the_readme_says_and_starts_at_once_the_second_time(tmp_path: Path) -> None:
     port = free_port()
     first, second = tmp_path / "first.log", tmp_path / "second.log"
     with sandbox(tmp_path, port, first):
         manifest = json.loads((tmp_path / "var" / "sandbox.json").read_text("utf-8"))
+        answers = first_request(port)
+    assert '"family": "Vantongeren"' in answers
+    assert '"resourceType": "ExplanationOfBenefit"' in answers
     said = first.read_text("utf-8")
     assert f"http://127.0.0.1:{port}/fhir" in said
     assert "sandbox-app" in said
