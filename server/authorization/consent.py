@@ -15,7 +15,7 @@ from server.authorization.clients import RegisteredClient
 from server.authorization.grants import Consent
 from server.authorization.identity import ActsFor
 from server.authorization.scopes import permissions
-from server.authorization.tokens import FHIR_USER_SCOPES, SECOND, grant_lifetime
+from server.authorization.tokens import FHIR_USER_SCOPES, grant_lifetime
 from server.settings import Settings
 from server.specification.registry import RESOURCES
 from server.specification.standards import LAUNCH_SCOPES
@@ -46,7 +46,7 @@ def question(settings: Settings, client: RegisteredClient, pending: PendingReque
         may=tuple(row.consent for row in LAUNCH_SCOPES if row.consent and row.scope in words),
         is_lasting="offline_access" in words,
         until=clock.now_microseconds() + lifetime,
-        minutes=lifetime // (60 * SECOND),
+        minutes=settings.access_token_seconds // 60,
     )
 
 

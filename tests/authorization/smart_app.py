@@ -1,0 +1,175 @@
+"""An app and a member's browser in one: it does the SMART dance over HTTP, step by step or at once."""
+
+import hashlib
+import html
+import re
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+from httpx2 import Response
+from sqlalchemy import Table, select
+from sqlmodel import Session
+from starlette.testclient import TestClient
+
+from server.authorization.clients import register
+from server.authorization.identity import add_account
+from server.settings import Settings
+from server.storage.database import Database
+from server.storage.ledger import EventLedger
+from server.storage.schema import LedgerRow, Resource
+
+SCOPE = "openid fhirUser launch/patient offline_access patient/*.rs"
+REDIRECT_URI = "https://app.example/callback"
+PASSWORD = "correct horse battery"
+
+
+def challenge_of(verifier: str) -> str:
+    """The S256 code challenge of a verifier."""
+    return urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def hidden_fields(page: Response) -> dict[str, str]:
+    """The hidden inputs of a page's forms."""
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', page.text)
+    return {name: html.unescape(value) for name, value in found}
+
+
+def redirect_parameters(response: Response) -> dict[str, str]:
+    """The query of the URL that a redirect leads to."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(response.headers["location"]).query).items()}
+
+
+def events(database: Database, *kinds: str) -> list[LedgerRow]:
+    """The ledger's rows of these kinds (all, when none is named), the oldest first."""
+    ledger: Table = LedgerRow.__table__  # type: ignore[attr-defined]
+    with database.reading() as transaction:
+        rows = transaction.all(select(ledger).order_by(ledger.c.at, ledger.c.sequence))
+    return [LedgerRow(**row._mapping) for row in rows if not kinds or row.kind in kinds]
+
+
+def add_people(database: Database) -> None:
+    """Ada acts for herself; Grace for herself and two children, one of whom knows her by a record of her own; Bob for nobody."""
+    names = {"p1": ("Ada", "Lovelace"), "p2": ("Grace", "Hopper"), "p3": ("Kid", "Hopper"), "p4": ("Baby", "Hopper")}
+    with Session(database.engine) as session:
+        for id, (given, family) in names.items():
+            name = [{"use": "official", "given": [given], "family": family}]
+            body = orjson.dumps({"resourceType": "Patient", "id": id, "name": name})
+            session.add(
+                Resource(
+                    patient=id, type="Patient", id=id, version="1", last_updated=0, loaded_at=1, hash=b"", body=body
+                )
+            )
+        session.commit()
+    add_account(database, "ada", PASSWORD, "Ada Lovelace", [("p1", "self", "")])
+    family = [("p2", "self", ""), ("p3", "parent", "r3"), ("p4", "parent", "")]
+    add_account(database, "grace", PASSWORD, "Grace Hopper", family)
+    add_account(database, "bob", PASSWORD, "Bob", [])
+
+
+@dataclass
+class SmartApp:
+    """A registered app. ``secret`` None: a public client."""
+
+    web: TestClient
+    settings: Settings
+    client_id: str
+    secret: str | None = None
+    redirect_uri: str = REDIRECT_URI
+    authentication: str = "none"
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+
+    def authorization_request(self, **changes: str | None) -> dict[str, str]:
+        """The parameters of a good authorization request, with changes (None: left out)."""
+        parameters: dict[str, str | None] = {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_uri,
+            "scope": SCOPE,
+            "state": "a state/with ?&= and é",
+            "aud": self.settings.fhir_base,
+            "code_challenge": challenge_of(self.verifier),
+            "code_challenge_method": "S256",
+            "nonce": "n-0S6_WzA2Mj",
+        }
+        return {name: value for name, value in {**parameters, **changes}.items() if value is not None}
+
+    def authorize(self, **changes: str | None) -> Response:
+        """GET /authorize."""
+        return self.web.get("/authorize", params=self.authorization_request(**changes))
+
+    def sign_in(self, location: str, username: str = "ada", password: str = PASSWORD) -> Response:
+        """Open the sign-in page and send its form."""
+        page = self.web.get(location)
+        return self.web.post("/sign-in", data={**hidden_fields(page), "username": username, "password": password})
+
+    def decide(self, page: Response, decision: str = "allow", patient: str | None = None) -> Response:
+        """Send the consent form."""
+        chosen = {} if patient is None else {"patient": patient}
+        return self.web.post("/consent", data={**hidden_fields(page), "decision": decision, **chosen})
+
+    def consent_page(self, username: str = "ada", **changes: str | None) -> Response:
+        """Authorize and sign in, as far as the consent page."""
+        response = self.authorize(**changes)
+        if "/sign-in" in response.headers["location"]:
+            response = self.sign_in(response.headers["location"], username)
+        return self.web.get(response.headers["location"])
+
+    def code(self, username: str = "ada", patient: str | None = None, **changes: str | None) -> str:
+        """An authorization code."""
+        return redirect_parameters(self.decide(self.consent_page(username, **changes), patient=patient))["code"]
+
+    def post(self, path: str, parameters: dict[str, Any], **options: Any) -> Response:
+        """A form POST with the app's own client authentication."""
+        if self.authentication == "client_secret_basic":
+            options.setdefault("auth", (self.client_id, self.secret))
+        elif self.authentication == "client_secret_post":
+            parameters = {"client_id": self.client_id, "client_secret": self.secret, **parameters}
+        else:
+            parameters = {"client_id": self.client_id, **parameters}
+        sent = {name: value for name, value in parameters.items() if value is not None}
+        return self.web.post(path, data=sent, **options)
+
+    def exchange(self, code: str, /, **changes: str | None) -> Response:
+        """POST /token with a code."""
+        parameters = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self.redirect_uri,
+            "code_verifier": self.verifier,
+        }
+        return self.post("/token", {**parameters, **changes})
+
+    def refresh(self, refresh_token: str, /, **changes: str | None) -> Response:
+        """POST /token with a refresh token."""
+        return self.post("/token", {"grant_type": "refresh_token", "refresh_token": refresh_token, **changes})
+
+    def introspect(self, token: str) -> dict[str, Any]:
+        """What the server says of a token."""
+        answer: dict[str, Any] = self.post("/introspect", {"token": token}).json()
+        return answer
+
+    def connect(self, username: str = "ada", patient: str | None = None, **changes: str | None) -> dict[str, Any]:
+        """The whole dance; the token response."""
+        response = self.exchange(self.code(username, patient, **changes))
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def read(self, access_token: str, path: str = "Patient") -> int:
+        """The status of a FHIR request with a token."""
+        headers = {"Authorization": f"Bearer {access_token}"}
+        return self.web.get(f"/fhir/{path}", headers=headers).status_code
+
+
+def new_app(web: TestClient, database: Database, settings: Settings, **options: Any) -> SmartApp:
+    """Register an app."""
+    name = options.pop("name", "Health Notes")
+    redirect_uris = options.pop("redirect_uris", [REDIRECT_URI])
+    client_id, secret = register(EventLedger(database), settings, name, redirect_uris, **options)
+    return SmartApp(
+        web, settings, client_id, secret, redirect_uris[0], authentication=options.get("authentication", "none")
+    )
