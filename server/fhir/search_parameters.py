@@ -122,9 +122,8 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
     criteria = list(dict.fromkeys(criteria))
     if len(criteria) > MAXIMUM_PARAMETERS:
         raise _too_costly(f"{MAXIMUM_PARAMETERS} different parameters")
-    query = SearchQuery(
-        definition.type, tuple(criteria), tuple(dict.fromkeys(includes)), tuple(dict.fromkeys(reverse)), count
-    )
+    following = tuple(include for include in dict.fromkeys(includes) if include.parameters)
+    query = SearchQuery(definition.type, tuple(criteria), following, tuple(dict.fromkeys(reverse)), count)
     return ParsedSearch(query, tuple(honoured), tuple(ignored), cursor, count_only)
 
 
@@ -236,8 +235,9 @@ def _date_alternative(parameter: SearchParameter, value: str, context: Context) 
 def _reference(
     definition: ResourceDefinition, parameter: SearchParameter, modifier: str, value: str, context: Context
 ) -> Criterion | None:
-    if modifier and modifier not in parameter.targets:
-        allowed = ", ".join(f":{target}" for target in parameter.targets)
+    targets = tuple(RESOURCES) if "Resource" in parameter.targets else parameter.targets
+    if modifier and modifier not in targets:
+        allowed = ", ".join(f":{target}" for target in targets)
         raise bad_parameter(parameter.code, f"the modifier ':{modifier}' is not supported; supported: {allowed}.")
     alternatives = [
         found

@@ -1,0 +1,323 @@
+"""Two members with everything the registry knows, and the requests one makes to get at the other: generated from the rows.
+
+https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from server.fhir.dates import interval
+from server.fhir.fhir_path import compile_expression
+from server.specification.definition import (
+    DATE_COMPARATORS,
+    ResourceDefinition,
+    SearchParameter,
+    SearchType,
+)
+from server.specification.registry import RESOURCES
+from tests.factories import (
+    Record,
+    concept,
+    coverage,
+    explanation_of_benefit,
+    identifier,
+    organization,
+    patient,
+    practitioner,
+    provenance,
+    record,
+    reference,
+)
+from tests.lasting import FHIR_BASE
+
+BASE = FHIR_BASE
+DIRECTORY: list[Record] = [
+    organization("payer", address=[{"city": "Springfield"}]),
+    organization("hospital", alias=["The Spital"]),
+    practitioner("doctor"),
+    record(
+        "PractitionerRole",
+        "role",
+        practitioner=reference("Practitioner/doctor"),
+        organization=reference("Organization/hospital"),
+        specialty=[concept("http://nucc.org/provider-taxonomy", "207Q00000X")],
+    ),
+    record(
+        "Location",
+        "place",
+        name="Outpatient wing",
+        address={"line": ["1 Elm Street"], "city": "Springfield", "state": "IL", "postalCode": "62701"},
+    ),
+    provenance("of-the-directory", "Organization/payer", "Organization/hospital"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """A member's id prefix, the mark in all that is theirs, and what tells their values from another's."""
+
+    member: str
+    mark: str
+    gender: str
+    born: str
+    month: str
+
+    def named(self, id: str) -> str:
+        """An id of this member's."""
+        return f"{self.member}-{id}"
+
+    @property
+    def reference(self) -> Record:
+        """The reference to this member."""
+        return reference(f"Patient/{self.member}")
+
+
+ANNA = Household("anna", "ALPACA", "female", "1980-05-17", "2026-03")
+BORIS = Household("boris", "ZEBRA", "male", "1971-11-02", "2025-08")
+
+
+def versions(own: Household, other: Household) -> Iterator[list[Record]]:
+    """A member's records in two loads, so that each claim has an earlier version; some refer to the other member's records."""
+    yield _records(own, other, "first")
+    yield [each for each in _records(own, other, "second") if each["resourceType"] != "Patient"]
+
+
+def _records(own: Household, other: Household, wording: str) -> list[Record]:
+    system = f"https://{own.mark.lower()}.example"
+    display = f"{own.mark} {wording}"
+
+    def mine(id: str) -> dict[str, Any]:
+        return {"identifier": [identifier(f"{own.mark}-{id}", system)]}
+
+    def text(id: str) -> dict[str, Any]:
+        return {
+            "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{display} {id}</div>'}
+        }
+
+    def claim(id: str, **elements: Any) -> Record:
+        return explanation_of_benefit(
+            own.named(id),
+            patient(own.member),
+            **mine(id)
+            | text(id)
+            | {
+                "type": concept(system, f"{own.mark}-{id}"),
+                "meta": {"lastUpdated": f"{own.month}-20T08:30:00.000+00:00"},
+                "billablePeriod": {"start": f"{own.month}-10", "end": f"{own.month}-12"},
+                "disposition": display,
+                "item": [
+                    {"sequence": 1, "productOrService": concept(system, own.mark), "servicedDate": f"{own.month}-11"}
+                ],
+                "provider": reference("Practitioner/doctor"),
+                "careTeam": [{"sequence": 1, "provider": reference("PractitionerRole/role")}],
+                "insurance": [{"focal": True, "coverage": reference(f"Coverage/{own.named('gold')}")}],
+                "payee": {"party": reference(f"RelatedPerson/{own.named('kin')}")},
+            }
+            | elements,
+        )
+
+    member = patient(
+        own.member,
+        name=[{"family": f"{own.mark}son", "given": [f"{own.mark}ine"]}],
+        gender=own.gender,
+        birthDate=own.born,
+        deceasedDateTime=f"{own.month}-28",
+        **mine("member"),
+    )
+    kin = record(
+        "RelatedPerson",
+        own.named("kin"),
+        patient=own.reference,
+        name=[{"text": f"{own.mark} kin {wording}"}],
+        **mine("kin"),
+    )
+    coverages = [
+        coverage(own.named("gold"), member, subscriberId=f"{own.mark}{wording}"),
+        coverage(own.named("paid-by-kin"), member, kin, subscriberId=own.mark),
+        coverage(own.named("self-paid"), member, member, subscriberId=own.mark),
+        # What one member's record may say of another: held, never resolved.
+        coverage(own.named("paid-by-other"), member, f"Patient/{other.member}", subscriberId=own.mark),
+        coverage(own.named("paid-by-others-kin"), member, f"RelatedPerson/{other.named('kin')}"),
+        coverage(own.named("mistaken"), member, subscriberId=own.mark),
+    ]
+    claims = [
+        claim("one"),
+        claim(
+            "two", use="preauthorization", payee={"party": own.reference}, provider=reference("Organization/hospital")
+        ),
+        claim(
+            "of-others-coverage", insurance=[{"focal": True, "coverage": reference(f"Coverage/{other.named('gold')}")}]
+        ),
+        claim("paid-to-other", payee={"party": reference(f"Patient/{other.member}")}),
+        claim("paid-to-others-kin", payee={"party": reference(f"RelatedPerson/{other.named('kin')}")}),
+        claim("mistaken"),
+    ]
+    origins = [
+        provenance(own.named("of-everything"), member, kin, *coverages, *claims),
+        provenance(own.named("of-one"), claims[0], "Organization/payer"),
+        provenance(own.named("mistaken"), claims[1]),
+    ]
+    return [member, kin, *coverages, *claims, *origins]
+
+
+RETRACTED = ("Coverage", "ExplanationOfBenefit", "Provenance")
+"""The types of which each member has a ``mistaken`` record, retracted."""
+
+
+# -- the requests ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A request by which a member might learn of another, and the part of the registry that it tries."""
+
+    part: tuple[str, ...]
+    target: str
+    form: tuple[tuple[str, str], ...] | None = None
+
+
+def values(row: ResourceDefinition, parameter: SearchParameter, records: list[Record]) -> list[Any]:
+    """What these records have for a search parameter, as FHIRPath finds it."""
+    found = []
+    for each in records:
+        if each["resourceType"] == row.type:
+            found += compile_expression(parameter.expression)(each)
+    return found
+
+
+def search_values(row: ResourceDefinition, parameter: SearchParameter, records: list[Record]) -> list[str]:
+    """Every form in which the records' values can be searched, without doubles."""
+    spelled = [form for value in values(row, parameter, records) for form in _forms(parameter, value)]
+    return list(dict.fromkeys(spelled))
+
+
+def _forms(parameter: SearchParameter, value: Any) -> Iterator[str]:
+    match parameter.type:
+        case SearchType.TOKEN:
+            yield from _token_forms(value)
+        case SearchType.REFERENCE:
+            type, id = value["reference"].split("/")
+            yield from (id, f"{type}/{id}", f"{BASE}/{type}/{id}")
+        case SearchType.DATE:
+            for text in _dates(value):
+                interval(text)
+                yield from (text, *(f"{prefix}{text}" for prefix in DATE_COMPARATORS), text[:4])
+        case SearchType.STRING:
+            for text in _texts(value):
+                yield from (text, text[:3].lower())
+
+
+def _token_forms(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for coding in value.get("coding", [value]):
+            code, system = coding.get("code", coding.get("value")), coding["system"]
+            yield from (code, f"{system}|{code}", f"{system}|", f"|{code}")
+    else:
+        yield from (value, f"|{value}")
+
+
+def _dates(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [value[end] for end in ("start", "end") if end in value]
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    parts = [value.get(part, []) for part in ("text", "family", "given", "line", "city", "state", "postalCode")]
+    return [text for part in parts for text in ([part] if isinstance(part, str) else part)]
+
+
+def identities(records: list[Record]) -> list[str]:
+    """``Type/id`` of the records, without doubles."""
+    return list(dict.fromkeys(f"{each['resourceType']}/{each['id']}" for each in records))
+
+
+def ids(row: ResourceDefinition, records: list[Record]) -> list[str]:
+    """The ids of a row's records."""
+    return [name.partition("/")[2] for name in identities(records) if name.startswith(f"{row.type}/")]
+
+
+def _query(*pairs: tuple[str, str]) -> str:
+    return "&".join(f"{quote(name, safe=':')}={quote(value, safe='/:,|')}" for name, value in pairs)
+
+
+def probes(row: ResourceDefinition, own: list[Record], others: list[Record]) -> Iterator[Probe]:
+    """Every request on a type by which somebody with their own records might learn of others' records."""
+    for target in _reads(row, others):
+        yield Probe((row.type, "read"), target)
+    for parameter in row.search_parameters:
+        part = (row.type, "search", parameter.code)
+        for pairs in _searches(row, parameter, own, others):
+            yield Probe(part, f"{row.type}?{_query(*pairs)}")
+            yield Probe(part, f"{row.type}?{_query(*pairs, ('_count', '0'))}")
+            yield Probe(part, f"{row.type}?{_query(*pairs, ('_count', '1'))}")
+            yield Probe(part, f"{row.type}/_search", pairs)
+    everybody = ",".join([*ids(row, own), *ids(row, others)])
+    for part, added in _inclusions(row):
+        yield Probe(part, f"{row.type}?{_query(*added)}")
+        yield Probe(part, f"{row.type}?{_query(('_id', everybody), *added, ('_count', '2'))}")
+        yield Probe(part, f"{row.type}/_search", (("_id", everybody), *added))
+
+
+def _reads(row: ResourceDefinition, others: list[Record]) -> Iterator[str]:
+    for id in [*ids(row, others), "unknown"]:
+        yield f"{row.type}/{id}"
+        yield from (f"{row.type}/{id}/_history/{version}" for version in (1, 2, 3, 4))
+
+
+def _searches(
+    row: ResourceDefinition, parameter: SearchParameter, own: list[Record], others: list[Record]
+) -> Iterator[tuple[tuple[str, str], ...]]:
+    mine, theirs = search_values(row, parameter, own), search_values(row, parameter, others)
+    if parameter.code == "_id":
+        mine, theirs = ids(row, own), ids(row, others)
+    for value in theirs:
+        yield ((parameter.code, value),)
+    if theirs:
+        yield ((parameter.code, ",".join(theirs[:100])),)
+        if mine:
+            yield ((parameter.code, f"{mine[0]},{theirs[0]}"),)
+            yield ((parameter.code, f"{theirs[-1]},{mine[-1]}"),)
+            yield (parameter.code, mine[0]), (parameter.code, theirs[0])
+    if parameter.type is SearchType.REFERENCE:
+        for value in theirs:
+            if "://" not in value and "/" in value:
+                yield ((f"{parameter.code}:{value.partition('/')[0]}", value.partition("/")[2]),)
+
+
+def references(row: ResourceDefinition) -> list[SearchParameter]:
+    """A row's reference parameters."""
+    return [parameter for parameter in row.search_parameters if parameter.type is SearchType.REFERENCE]
+
+
+def _inclusions(row: ResourceDefinition) -> Iterator[tuple[tuple[str, ...], tuple[tuple[str, str], ...]]]:
+    """Every include and reverse include of a type, alone and with iteration from everywhere to everywhere."""
+    onward = tuple(
+        ("_include:iterate", f"{any.type}:{code}")
+        for any in RESOURCES.values()
+        for code in (*(parameter.code for parameter in references(any)), *(["*"] if references(any) else []))
+    )
+    for parameter in references(row):
+        include = ("_include", f"{row.type}:{parameter.code}")
+        yield (row.type, "_include", parameter.code), (include,)
+        yield (row.type, "_include", parameter.code), (include, *onward)
+        for target in parameter.targets:
+            if target != "Resource":
+                yield (row.type, "_include", parameter.code), (("_include", f"{include[1]}:{target}"),)
+    yield (row.type, "_include", "*"), (("_include", f"{row.type}:*"),)
+    yield (row.type, "_include:iterate", "*"), onward
+    for name, value in onward:
+        yield (row.type, "_include:iterate", value), ((name, value),)
+    backward = [
+        ("_revinclude", f"{source.type}:{parameter.code}")
+        for source in RESOURCES.values()
+        for parameter in references(source)
+        if {row.type, "Resource"} & set(parameter.targets)
+    ]
+    for reverse in backward:
+        yield (row.type, "_revinclude", reverse[1]), (reverse,)
+        yield (row.type, "_revinclude", reverse[1]), (reverse, *onward)
+    if backward:
+        yield (row.type, "_revinclude", "all"), (*backward, *onward)
