@@ -73,15 +73,13 @@ def _files(path: Path, report: LoadReport) -> Iterator[_File]:
         if path.exists():
             yield _File(path, path.name)
         return
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        for name in sorted(names):
-            file = Path(folder, name)
-            shown = str(file.relative_to(path))
-            if name.endswith(SUFFIXES):
-                yield _File(file, shown)
-            else:
-                report.notes.append(f"{shown} is not .json, .ndjson or .gz and was left out")
+    found = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    for file in sorted(found):
+        shown = str(file.relative_to(path))
+        if file.name.endswith(SUFFIXES):
+            yield _File(file, shown)
+        else:
+            report.notes.append(f"{shown} is not .json, .ndjson or .gz and was left out")
 
 
 def _records(file: _File, report: LoadReport, tell: Callable[[int], None]) -> Iterator[list[Item]]:
@@ -165,8 +163,11 @@ def _is_resource(line: str) -> bool:
 def _ndjson(line: tuple[int, str], shown: str) -> Iterator[list[Item]]:
     number, text = line
     place = Place(shown, f"line {number}")
-    value, wrong = _parsed(text)
-    yield _items(value, place) if wrong is None else [rejected(place, f"is not JSON: {wrong}", "Correct the line.")]
+    value, wrong = _parsed(text.strip())
+    if wrong is None:
+        yield _items(value, place)
+    else:
+        yield [rejected(place, f"is not JSON: {wrong.replace('line 1, ', '')}", "Correct the line.")]
 
 
 def _items(value: Any, place: Place) -> list[Item]:
