@@ -205,6 +205,17 @@ def test_totals_count_ones_own_only(worlds: Worlds, row: Any) -> None:
     assert sorted(worlds.together.get(ANNA.member, row.type).ids()) == sorted(expected)
 
 
+@pytest.mark.parametrize("target", ["ExplanationOfBenefit?patient=", "Coverage?beneficiary=", "RelatedPerson?patient="])
+def test_a_search_that_names_another_member_finds_nothing(worlds: Worlds, target: str) -> None:
+    for name in (
+        BORIS.member,
+        f"Patient/{BORIS.member}",
+        f"{worlds.together.settings.fhir_base}/Patient/{BORIS.member}",
+    ):
+        assert worlds.together.get(ANNA.member, f"{target}{name}").json["total"] == 0
+    assert worlds.together.get(ANNA.member, f"{target}{ANNA.member}").json["total"] > 0
+
+
 @pytest.mark.parametrize(("former", "now"), [(ANNA, BORIS), (BORIS, ANNA)])
 def test_of_a_record_that_moved_each_member_sees_the_versions_that_were_theirs(
     worlds: Worlds, former: Household, now: Household
@@ -222,6 +233,8 @@ def test_of_a_record_that_moved_each_member_sees_the_versions_that_were_theirs(
         assert statuses.count(200) == 1
         assert set(statuses) <= {200, 404, 410}
         assert not [reply for reply in replies if foreign.mark.encode() in reply.body]
+    for target in (id, *(f"{id}/_history/{n}" for n in range(1, 5))):  # for a third one it never was
+        assert world.get("nobody", f"ExplanationOfBenefit/{target}").status == 404
     assert id not in str(world.get(former.member, "ExplanationOfBenefit").ids())
     assert id in str(world.get(now.member, "ExplanationOfBenefit").ids())
 

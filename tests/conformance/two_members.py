@@ -248,7 +248,7 @@ def probes(row: ResourceDefinition, own: list[Record], others: list[Record]) -> 
     for target in _reads(row, others):
         yield Probe((row.type, "read"), target)
     for parameter in row.search_parameters:
-        part = (row.type, "search", parameter.code)
+        part: tuple[str, ...] = (row.type, "search", parameter.code)
         for pairs in _searches(row, parameter, own, others):
             yield Probe(part, f"{row.type}?{_query(*pairs)}")
             yield Probe(part, f"{row.type}?{_query(*pairs, ('_count', '0'))}")
