@@ -1,0 +1,90 @@
+"""The way in to the clinical records: those that stand for themselves, and those of one member after another.
+
+https://hl7.org/fhir/us/core/STU6.1/ says what they have to be."""
+
+from collections.abc import Iterator
+from datetime import date
+from random import Random
+
+from seed_data.clinical.care import care_plans, care_teams, goals
+from seed_data.clinical.chart import Chart
+from seed_data.clinical.devices import devices
+from seed_data.clinical.encounters import encounter, encounter_diagnoses
+from seed_data.clinical.endpoints import endpoint
+from seed_data.clinical.growth import growth
+from seed_data.clinical.immunizations import immunizations
+from seed_data.clinical.laboratory import laboratory
+from seed_data.clinical.medications import medications, prescriptions
+from seed_data.clinical.notes import notes
+from seed_data.clinical.problems import allergies, problems
+from seed_data.clinical.procedures import procedures, service_requests
+from seed_data.clinical.screening import screenings
+from seed_data.clinical.social_history import social_history
+from seed_data.clinical.sources import sources
+from seed_data.clinical.visits import visits
+from seed_data.clinical.vital_signs import vital_signs
+from seed_data.coverage import PLANS
+from seed_data.datatypes import Record, named_reference
+from seed_data.directory import ORGANIZATION, ORGANIZATIONS
+from seed_data.members import Member
+
+TYPES = (  # in loading order, what is referred to mostly before what refers to it
+    "Endpoint",
+    "Medication",
+    "Encounter",
+    "Condition",
+    "AllergyIntolerance",
+    "ServiceRequest",
+    "Device",
+    "Procedure",
+    "Specimen",
+    "QuestionnaireResponse",
+    "Observation",
+    "DiagnosticReport",
+    "MedicationRequest",
+    "MedicationDispense",
+    "Immunization",
+    "CareTeam",
+    "Goal",
+    "CarePlan",
+    "Binary",
+    "DocumentReference",
+)
+
+
+def shared() -> Iterator[Record]:
+    """What no single member owns: the directory's endpoints, and the Medications that prescriptions name."""
+    yield from (endpoint(ORGANIZATION[row.key]) for row in ORGANIZATIONS if not row.payer)
+    yield from medications()
+
+
+def clinical(member: Member, seed: int, as_of: date) -> Iterator[Record]:
+    """A member's clinical records, what is referred to first, then who wrote them.
+
+    They depend on the seed, the as-of date and the member alone, and on draws of their own."""
+    met = visits(member, as_of)
+    chart = Chart(member, as_of, Random(f"{seed} {member.key} clinical"), met)
+    found = [*problems(chart), *allergies(chart)]
+    for visit in met:
+        found.append(encounter(chart, visit))
+        if visit.status == "finished":
+            found += encounter_diagnoses(chart, visit)
+    for written in (
+        service_requests,
+        devices,
+        procedures,
+        vital_signs,
+        growth,
+        laboratory,
+        social_history,
+        screenings,
+        prescriptions,
+        immunizations,
+        care_teams,
+        goals,
+        care_plans,
+        notes,
+    ):
+        found += written(chart)
+    yield from found
+    yield from sources(member.key, found, named_reference(ORGANIZATION[PLANS[member.plans[-1]].payor]))

@@ -1,0 +1,250 @@
+"""Vital signs: what was measured at a visit and at home over days.
+
+https://hl7.org/fhir/us/core/STU6.1/StructureDefinition-us-core-vital-signs.html"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from seed_data.clinical.chart import (
+    LOINC,
+    UNKNOWN,
+    Chart,
+    measured,
+    observation_category,
+    practitioner,
+    profiles,
+)
+from seed_data.clinical.visits import Visit
+from seed_data.datatypes import Record, coding, concept
+
+VITAL_SIGNS = [observation_category("vital-signs")]
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One kind of measurement: its US Core profile, LOINC code, our own words, and its unit."""
+
+    profile: str
+    code: str
+    text: str
+    unit: str
+    ucum: str = ""
+
+
+SIGNS = {
+    "heart-rate": Sign("us-core-heart-rate", "8867-4", "Heart rate", "beats/minute", "/min"),
+    "respiratory-rate": Sign("us-core-respiratory-rate", "9279-1", "Breathing rate", "breaths/minute", "/min"),
+    "temperature": Sign("us-core-body-temperature", "8310-5", "Body temperature", "degrees C", "Cel"),
+    "height": Sign("us-core-body-height", "8302-2", "Height", "cm"),
+    "weight": Sign("us-core-body-weight", "29463-7", "Weight", "kg"),
+    "bmi": Sign("us-core-bmi", "39156-5", "Body mass index", "kg/m2"),
+    "head": Sign("us-core-head-circumference", "9843-4", "Head circumference", "cm"),
+    "head-percentile": Sign(
+        "head-occipital-frontal-circumference-percentile", "8289-1", "Head circumference, percentile", "%"
+    ),
+    "bmi-for-age": Sign("pediatric-bmi-for-age", "59576-9", "Body mass index for age, percentile", "%"),
+    "weight-for-length": Sign("pediatric-weight-for-height", "77606-2", "Weight for length, percentile", "%"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    height: int  # cm
+    weight: int  # kg
+    systolic: int  # mm[Hg]
+    diastolic: int
+
+
+BUILDS = {
+    "vantongeren": Build(162, 74, 142, 86),
+    "holloway": Build(181, 93, 136, 82),
+    "szabo": Build(169, 64, 118, 74),
+    "oyelaran": Build(176, 88, 131, 84),
+    "tran-whitley": Build(158, 61, 112, 70),
+    "gallagher-ruiz": Build(173, 84, 146, 90),
+    "abernathy": Build(165, 97, 134, 83),
+    "castellanos": Build(163, 66, 116, 72),
+    "castellanos-mateo": Build(158, 48, 108, 66),
+    "castellanos-inez": Build(126, 27, 98, 60),
+    "orsted": Build(171, 63, 114, 71),
+    "mbeki-larsen": Build(160, 79, 151, 92),
+    "fairweather": Build(178, 70, 128, 74),
+}
+
+
+def _observation(chart: Chart, name: str, day: date, profile: list[str], **elements: object) -> Record:
+    head = {"status": "final", "category": VITAL_SIGNS, "subject": chart.patient}
+    return chart.record("Observation", name, day, profile, **{**head, **elements})
+
+
+def sign(chart: Chart, kind: str, name: str, day: date, value: Decimal | int, **elements: object) -> Record:
+    row = SIGNS[kind]
+    effective: dict[str, object] = {} if "effectivePeriod" in elements else {"effectiveDateTime": chart.when(day)}
+    return _observation(
+        chart,
+        f"{kind}-{name}",
+        day,
+        profiles(row.profile),
+        code=concept(LOINC, row.code, row.text),
+        valueQuantity=measured(value, row.unit, row.ucum),
+        **{**effective, **elements},
+    )
+
+
+def _pressure(code: str, text: str, value: int | None) -> Record:
+    component = {"code": concept(LOINC, code, text)}
+    if value is None:
+        return {**component, "dataAbsentReason": UNKNOWN}
+    return {**component, "valueQuantity": measured(value, "mmHg", "mm[Hg]")}
+
+
+def blood_pressure(
+    chart: Chart, name: str, day: date, systolic: int, diastolic: int | None, **elements: object
+) -> Record:
+    return _observation(
+        chart,
+        f"blood-pressure-{name}",
+        day,
+        profiles("us-core-blood-pressure"),
+        code=concept(LOINC, "85354-9", "Blood pressure"),
+        effectiveDateTime=chart.when(day),
+        component=[_pressure("8480-6", "Systolic", systolic), _pressure("8462-4", "Diastolic", diastolic)],
+        **elements,
+    )
+
+
+def pulse_oximetry(chart: Chart, name: str, day: date, value: int, oxygen: bool, **elements: object) -> Record:
+    """Oxygen saturation; breathing added oxygen, also its flow rate and concentration."""
+    components = [
+        {"code": concept(LOINC, "3151-8", "Oxygen flow"), "valueQuantity": measured(2, "liters/minute", "L/min")},
+        {"code": concept(LOINC, "3150-0", "Oxygen concentration"), "valueQuantity": measured(28, "%")},
+    ]
+    code = {"coding": [coding(LOINC, "59408-5"), coding(LOINC, "2708-6")], "text": "Oxygen saturation"}
+    return _observation(
+        chart,
+        f"oxygen-{name}",
+        day,
+        profiles("us-core-pulse-oximetry"),
+        code=code,
+        effectiveDateTime=chart.when(day),
+        valueQuantity=measured(value, "%"),
+        component=components if oxygen else None,
+        **elements,
+    )
+
+
+def _at_visit(chart: Chart, visit: Visit, whole: bool) -> list[Record]:
+    """Blood pressure, pulse and weight at every visit; height, temperature and breathing at the first of them."""
+    build, draw, name, day = BUILDS[chart.member.key], chart.draw, visit.name, visit.start
+    seen: Record = {"encounter": chart.encounter(visit), "performer": [practitioner(visit.practitioner)]}
+    kilograms = Decimal(build.weight) + Decimal(draw.randrange(-15, 16)) / 10
+    found = [
+        blood_pressure(
+            chart, name, day, build.systolic + draw.randrange(-9, 10), build.diastolic + draw.randrange(-6, 7), **seen
+        ),
+        sign(chart, "heart-rate", name, day, 62 + draw.randrange(28), **seen),
+        sign(chart, "weight", name, day, kilograms, **seen),
+    ]
+    if whole:
+        index = (kilograms * 10000 / (build.height * build.height)).quantize(Decimal("0.1"))
+        found += [
+            sign(chart, "height", name, day, build.height, **seen),
+            sign(chart, "bmi", name, day, index, **seen),
+            sign(chart, "temperature", name, day, Decimal(363 + draw.randrange(9)) / 10, **seen),
+            sign(chart, "respiratory-rate", name, day, 12 + draw.randrange(8), **seen),
+            pulse_oximetry(chart, name, day, 95 + draw.randrange(5), False, **seen),
+        ]
+    return found
+
+
+def _in_hospital(chart: Chart, visit: Visit) -> list[Record]:
+    seen: Record = {"encounter": chart.encounter(visit), "performer": [practitioner(visit.practitioner)]}
+    build, day, name = BUILDS[chart.member.key], visit.start, visit.name
+    lungs = visit.scenario == "lungs"
+    return [
+        pulse_oximetry(chart, name, day, 90 if lungs else 95, lungs, **seen),
+        blood_pressure(chart, name, day, build.systolic + 14, build.diastolic + 5, **seen),
+        sign(chart, "heart-rate", name, day, 98, status="amended", **seen),
+        sign(chart, "temperature", name, day, Decimal("38.6") if lungs else Decimal("36.9"), **seen),
+        sign(chart, "respiratory-rate", name, day, 24 if lungs else 18, **seen),
+    ]
+
+
+def _at_home(chart: Chart) -> list[Record]:
+    """Two weeks of blood pressure at home and their average; a day with a heart monitor; a cuff that failed."""
+    first, last = chart.day(34), chart.day(20)
+    readings = [
+        blood_pressure(chart, f"home-{number}", first + timedelta(days=7 * number), *values, performer=[chart.patient])
+        for number, values in enumerate(((139, 84), (144, 88), (141, 85)))
+    ]
+    average = _observation(
+        chart,
+        "average-blood-pressure",
+        last,
+        profiles("us-core-average-blood-pressure", versions=("7.0.0",)),
+        code=concept(LOINC, "96607-7", "Average blood pressure"),
+        effectivePeriod={"start": first.isoformat(), "end": last.isoformat()},
+        component=[_pressure("96608-5", "Average systolic", 141), _pressure("96609-3", "Average diastolic", 86)],
+        derivedFrom=[{"reference": f"Observation/{reading['id']}"} for reading in readings],
+    )
+    monitor = sign(
+        chart,
+        "heart-rate",
+        "monitor",
+        chart.day(118),
+        71,
+        effectivePeriod={"start": f"{chart.day(119)}T08:00:00-05:00", "end": f"{chart.day(118)}T08:00:00-05:00"},
+        performer=[practitioner("petrakis")],
+    )
+    failed = blood_pressure(chart, "home-failed", chart.day(24), 143, None, performer=[chart.patient])
+    return [*readings, average, monitor, failed]
+
+
+def _partly_unknown(chart: Chart) -> list[Record]:
+    """A weight nobody could take, an average with one half missing, and a reading entered for the wrong member."""
+    day = chart.day(60)
+    weight, row = SIGNS["weight"], chart.as_of - timedelta(days=58)
+    average = _observation(
+        chart,
+        "average-blood-pressure",
+        row,
+        profiles("us-core-average-blood-pressure", versions=("7.0.0",)),
+        code=concept(LOINC, "96607-7", "Average blood pressure"),
+        effectivePeriod={"start": day.isoformat(), "end": row.isoformat()},
+        component=[
+            _pressure("96608-5", "Average systolic", 149),
+            {"code": concept(LOINC, "96609-3", "Average diastolic"), "dataAbsentReason": UNKNOWN},
+        ],
+    )
+    missing = _observation(
+        chart,
+        "weight-missing",
+        day,
+        profiles(weight.profile),
+        code=concept(LOINC, weight.code, weight.text),
+        effectiveDateTime=day.isoformat(),
+        dataAbsentReason=UNKNOWN,
+        performer=[practitioner("okafor")],
+    )
+    mistaken = sign(
+        chart, "height", "mistaken", day, 191, status="entered-in-error", performer=[practitioner("okafor")]
+    )
+    return [average, missing, mistaken]
+
+
+def vital_signs(chart: Chart) -> list[Record]:
+    """Every vital sign of a member, visit by visit, then at home."""
+    found: list[Record] = []
+    met = [visit for visit in chart.visits if visit.status == "finished"]
+    clinic = [visit for visit in met if visit.is_clinic]
+    for visit in met:
+        if visit.is_clinic:
+            found += _at_visit(chart, visit, visit is clinic[0])
+        elif visit.kind in {"IMP", "EMER"}:
+            found += _in_hospital(chart, visit)
+    if chart.member.key == "vantongeren":
+        found += _at_home(chart)
+    if chart.member.key == "mbeki-larsen":
+        found += _partly_unknown(chart)
+    return found
