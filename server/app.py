@@ -3,6 +3,7 @@
 https://asgi.readthedocs.io/ - requests below /fhir never enter the framework's stack.
 """
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,6 +44,9 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _web: FastAPI) -> AsyncIterator[None]:
         await self.database.open()
+        # What is loaded now stays: the garbage collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:

@@ -6,6 +6,7 @@ Instants are FHIR instants: https://hl7.org/fhir/R4/datatypes.html#instant
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from time import gmtime, time_ns
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -25,7 +26,7 @@ def now() -> datetime:
 
 def now_microseconds() -> int:
     """The current time as the database keeps it: whole microseconds since 1970-01-01T00:00:00Z."""
-    return to_microseconds(_source())
+    return time_ns() // 1000 if _source is _system else to_microseconds(_source())
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -41,6 +42,16 @@ def from_microseconds(value: int) -> datetime:
 def instant(value: int) -> str:
     """Microseconds since 1970 UTC as a FHIR instant with milliseconds, e.g. ``2026-11-01T12:00:00.000Z``."""
     return from_microseconds(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def http_date(value: int) -> str:
+    """Microseconds since 1970 UTC as an HTTP date, e.g. ``Sun, 06 Nov 1994 08:49:37 GMT`` (RFC 9110 section 5.6.7)."""
+    year, month, day, hour, minute, second, weekday, _, _ = gmtime(value // 1_000_000)
+    return f"{_DAYS[weekday]}, {day:02d} {_MONTHS[month]} {year:04d} {hour:02d}:{minute:02d}:{second:02d} GMT"
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 https://www.rfc-editor.org/rfc/rfc6750 - opaque tokens, so that a revocation holds on the very next request.
 """
 
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from server import clock
 from server.authorization.scopes import Permissions, permissions
@@ -23,8 +23,7 @@ class TokenRefusedError(Exception):
         self.description = description
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """Who asks, for whom, and what they may do. ``actor``: self or representative. ``environment`` is production only if the
     deployment, the client and the member all are."""
 

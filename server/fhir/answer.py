@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/http.html#mime-type and https://www.rfc-editor.org/rfc/r
 """
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from isal import igzip
@@ -13,6 +13,11 @@ FHIR_JSON = b"application/fhir+json; charset=utf-8"
 GZIP_FROM = 1400
 """Smaller bodies fit a network packet as they are."""
 _STANDARD_OUTPUT = 1
+_ALWAYS = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"vary", b"accept-encoding, origin, authorization"),
+)
 
 
 class Answer:
@@ -41,14 +46,6 @@ class Answer:
         self.resources = resources
 
 
-def header_value(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes:
-    """The first header of that (lower case) name, or b''."""
-    for key, value in headers:
-        if key == name:
-            return value
-    return b""
-
-
 def headers_of(headers: Mapping[str, str]) -> dict[str, str]:
     """Header names in lower case, values without line breaks."""
     return {name.lower(): " ".join(value.split()) for name, value in headers.items()}
@@ -57,7 +54,7 @@ def headers_of(headers: Mapping[str, str]) -> dict[str, str]:
 async def respond(
     request_id: str,
     method: str,
-    request_headers: Sequence[tuple[bytes, bytes]],
+    request_headers: Mapping[bytes, bytes],
     answer: Answer,
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     *,
@@ -67,17 +64,15 @@ async def respond(
     body = answer.body
     headers: list[tuple[bytes, bytes]] = [
         (b"x-request-id", request_id.encode()),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"vary", b"accept-encoding, origin, authorization"),
+        *_ALWAYS,
     ]
     if body:
         headers.append((b"content-type", FHIR_JSON))
-        if len(body) >= GZIP_FROM and b"gzip" in header_value(request_headers, b"accept-encoding"):
+        if len(body) >= GZIP_FROM and b"gzip" in request_headers.get(b"accept-encoding", b""):
             body = igzip.compress(body, compresslevel=1)
             headers.append((b"content-encoding", b"gzip"))
     headers.append((b"content-length", b"%d" % len(body)))
-    if header_value(request_headers, b"origin"):
+    if b"origin" in request_headers:
         headers += cross_origin(method)
     headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
     if log:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from server.authorization.access import Access, TokenRefusedError, authenticate
-from server.fhir.answer import Answer, header_value, headers_of, respond
+from server.fhir.answer import Answer, headers_of, respond
 from server.fhir.bundle import CursorCipher
 from server.fhir.capability_statement import capability_statement
 from server.fhir.interactions import Interactions
@@ -39,14 +39,14 @@ class Request:
         self.id = new_request_id()
         self.method: str = scope["method"]
         self.path: str = scope["path"][prefix:].strip("/")
-        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.receive = receive
         query: bytes = scope["query_string"]
         self.pairs = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True) if query else []
 
     def header(self, name: bytes) -> bytes:
         """A header's value, or b''."""
-        return header_value(self.headers, name)
+        return self.headers.get(name, b"")
 
     async def form(self) -> list[tuple[str, str]]:
         """The pairs of a form body. Raises FHIRError 415 for another content type, 413 when it is too large."""

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#paging and https://hl7.org/fhir/R4/bundle.html
 import base64
 import binascii
 import os
+import re
 import struct
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from server.storage.patient_compartment import StoredResource
 _MATCH_TAIL = b',"search":{"mode":"match"}}'
 _INCLUDE_TAIL = b',"search":{"mode":"include"}}'
 _NONCE = 12
+_PLAIN = re.compile(r"[A-Za-z0-9:/,|._~*-]*")
 _NUMBERS = struct.Struct(">qqq")
 
 
@@ -62,7 +64,11 @@ class CursorCipher:
 
 def query_string(pairs: Sequence[tuple[str, str]]) -> str:
     """name=value pairs percent-encoded, readable where that is safe."""
-    return "&".join(f"{quote(name, safe=':_-.')}={quote(value, safe=':/,|-._~*')}" for name, value in pairs)
+    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
+
+
+def _quoted(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=":/,|-._~*")
 
 
 def searchset(
@@ -84,17 +90,15 @@ def searchset(
         "total": total,
         "link": [{"relation": relation, "url": url} for relation, url in links],
     }
-    encoded_base = base.encode()
     parts = [orjson.dumps(head)[:-1]]
     separator = b',"entry":['
     for resources, tail in ((matches, _MATCH_TAIL), (included, _INCLUDE_TAIL)):
+        type = ""
         for resource in resources:
-            parts += (
-                separator,
-                b'{"fullUrl":"%b/%b/%b","resource":' % (encoded_base, resource.type.encode(), resource.id.encode()),
-                resource.body,
-                tail,
-            )
+            if resource.type != type:
+                type = resource.type
+                address = f'{{"fullUrl":"{base}/{type}/'
+            parts += (separator, f'{address}{resource.id}","resource":'.encode(), resource.body, tail)
             separator = b","
     if outcome is not None:
         parts += (separator, b'{"resource":', outcome, b',"search":{"mode":"outcome"}}')

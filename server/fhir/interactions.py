@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/http.html#read, #vread and #search
 """
 
 from collections.abc import Sequence
-from email.utils import format_datetime
+from urllib.parse import quote
 
 import orjson
 
@@ -50,52 +50,49 @@ class Interactions:
         context = Context(self._settings, access.patient, clock.now_microseconds())
         search = parse(definition, pairs, context, strict=strict)
         compartment = PatientCompartment(self._database, access.patient)
-        bound_to = f"{access.patient} {definition.type} {query_string(search.honoured)}"
+        honoured = query_string(search.honoured)
+        bound_to = f"{access.patient} {definition.type} {honoured}"
         query, total, watermark = search.query, -1, 0
         if search.cursor:
             after, total, watermark = self._cursors.open(search.cursor, bound_to)
             query = _after(query, after)
-        else:
-            watermark = await compartment.watermark()
         matches: Sequence[StoredResource] = ()
         included: Sequence[StoredResource] = ()
         more = False
         if search.count_only:
-            total = await compartment.total(query)
+            total, watermark = await compartment.total(query), await compartment.watermark()
         else:
             page = await compartment.search(query)
             matches, more = page.matches, page.more
             if query.includes or query.reverse_includes:
                 included = await compartment.included(query, matches)
             if total < 0:
-                total = await compartment.total(query) if more else len(matches)
-        included = [r for r in included if access.permissions.permits(r.type, "r")]
+                total, watermark = page.total, page.watermark
+            included = [r for r in included if access.permissions.permits(r.type, "r")]
         cursor = self._cursors.seal(matches[-1].key, total, watermark, bound_to) if more else ""
         body = searchset(
             self._settings.fhir_base,
             bundle_id,
             watermark,
             total,
-            self._links(definition, search, cursor),
+            self._links(definition, honoured, search.cursor, cursor),
             matches,
             included,
             _ignored(search),
         )
-        own = sum(1 for r in (*matches, *included) if r.patient)
+        own = len([r for r in (*matches, *included) if r.patient])
         return Answer(200, body, interaction=SEARCH_TYPE, resource_type=definition.type, resources=own)
 
-    def _links(self, definition: ResourceDefinition, search: ParsedSearch, cursor: str) -> list[tuple[str, str]]:
+    def _links(
+        self, definition: ResourceDefinition, honoured: str, current: str, following: str
+    ) -> list[tuple[str, str]]:
         address = f"{self._settings.fhir_base}/{definition.type}"
-        honoured = list(search.honoured)
-        current = [*honoured, ("_cursor", search.cursor)] if search.cursor else honoured
-        links = [("self", _url(address, current)), ("first", _url(address, honoured))]
-        if cursor:
-            links.append(("next", _url(address, [*honoured, ("_cursor", cursor)])))
+        first = f"{address}?{honoured}" if honoured else address
+        further = f"{first}{'&' if honoured else '?'}_cursor="
+        links = [("self", further + quote(current) if current else first), ("first", first)]
+        if following:
+            links.append(("next", further + following))
         return links
-
-
-def _url(address: str, pairs: Sequence[tuple[str, str]]) -> str:
-    return f"{address}?{query_string(pairs)}" if pairs else address
 
 
 def _after(query: SearchQuery, after: int) -> SearchQuery:
@@ -126,7 +123,7 @@ def _one(interaction: str, type: str, id: str, found: StoredResource | None, if_
     etag = f'W/"{found.version}"'
     headers = {
         "etag": etag,
-        "last-modified": format_datetime(clock.from_microseconds(found.last_updated), usegmt=True),
+        "last-modified": clock.http_date(found.last_updated),
     }
     if if_none_match and etag.encode() in [tag.strip() for tag in if_none_match.split(b",")]:
         return Answer(304, b"", headers=headers, interaction=interaction, resource_type=type)

@@ -40,8 +40,8 @@ Pairs = Sequence[tuple[str, str]]
 JSON_FORMATS = frozenset(("json", "application/json", "application/fhir+json", "application/json+fhir", "text/json"))
 APPROXIMATELY = 0.1
 """``ap``: the interval is widened by a tenth of its distance from now: https://hl7.org/fhir/R4/search.html#prefix"""
-MAXIMUM_VALUES = 400
-"""Values of all parameters of one search together: SQLite's limit on the depth of an expression is 1000."""
+MAXIMUM_VALUES = 300
+"""Values of all parameters of one search together: SQLite's limit on the depth of an expression is 1000, and a first page asks twice."""
 MAXIMUM_PARAMETERS = 20
 """Different criteria of one search: each is a subquery, and what PostgreSQL needs to plan them grows steeply."""
 _PREFIX = re.compile(rf"({'|'.join(DATE_COMPARATORS)})(?=\d)")

@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
@@ -60,7 +60,7 @@ class Transaction:
 class Compiled:
     """A statement compiled once for a dialect: its text, and its values in the driver's order."""
 
-    __slots__ = ("defaults", "names", "text")
+    __slots__ = ("_ordered", "defaults", "names", "text")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
@@ -69,9 +69,13 @@ class Compiled:
         self.text = str(compiled)
         self.names = tuple(compiled.positiontup or ())
         self.defaults = {name: bind.value for name, bind in compiled.binds.items() if bind.value is not None}
+        self._ordered = itemgetter(*self.names, *self.names[:1]) if self.names and not self.defaults else None
 
     def arguments(self, values: Values) -> tuple[Any, ...]:
         """The values in positional order."""
+        if self._ordered is not None:
+            ordered: tuple[Any, ...] = self._ordered(values)[:-1]
+            return ordered
         defaults = self.defaults
         return tuple([values[name] if name in values else defaults.get(name) for name in self.names])
 
@@ -88,7 +92,7 @@ class Database:
             self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         )
         self._dialect: Dialect = SQLiteDialect_pysqlite() if self.is_sqlite else _postgresql_dialect()
-        self._compiled: WeakKeyDictionary[Executable, Compiled] = WeakKeyDictionary()
+        self._compiled: dict[Executable, Compiled] = {}
         self._sqlite: sqlite3.Connection | None = None
         self._pool: Any = None
 
@@ -151,6 +155,8 @@ class Database:
     def _compile(self, statement: Executable) -> Compiled:
         compiled = self._compiled.get(statement)
         if compiled is None:
+            if len(self._compiled) > 4096:
+                self._compiled.clear()  # statements of shapes long out of use are kept no longer
             compiled = self._compiled[statement] = Compiled(statement, self._dialect)
         return compiled
 
@@ -231,6 +237,7 @@ def _sqlite_pragmas(connection: sqlite3.Connection, settings: Settings, busy_mil
         "temp_store=MEMORY",
         "cache_size=-65536",
         "mmap_size=1073741824",
+        "wal_autocheckpoint=8000",  # a checkpoint waits for the disk: one for 64 MB, not one for 8
     ):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -4,15 +4,15 @@ What it feeds: 42 CFR 422.119 usage metrics; how rows chain: each hash is SHA-25
 """
 
 import asyncio
-import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
-from typing import Any
+from operator import itemgetter
+from random import getrandbits
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Row, Select, insert, select
@@ -24,11 +24,11 @@ from server.storage.schema import LedgerRow
 LEDGER = LedgerRow.__table__  # type: ignore[attr-defined]
 INSERT = insert(LEDGER)
 COLUMNS = tuple(column.name for column in LEDGER.columns)
+HASHED = itemgetter(*[name for name in COLUMNS if name != "hash"])
 GENESIS = bytes(32)
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerEvent:
+class LedgerEvent(NamedTuple):
     """One row to be. ``kind``: answer | grant | revocation | app | refusal; see ``schema.LedgerRow`` for the columns."""
 
     kind: str
@@ -48,12 +48,12 @@ class LedgerEvent:
 
 def new_request_id() -> str:
     """A request id: 12 hex digits of the millisecond, then 20 random ones, so that a row can be found by its time."""
-    return f"{clock.now_microseconds() // 1000:012x}{os.urandom(10).hex()}"
+    return f"{clock.now_microseconds() // 1000:012x}{getrandbits(80):020x}"
 
 
 def chain_hash(previous: bytes, row: dict[str, Any]) -> bytes:
     """The hash of a ledger row (all columns but ``hash``) behind the previous row's hash."""
-    return sha256(previous + orjson.dumps([row[name] for name in COLUMNS if name != "hash"])).digest()
+    return sha256(previous + orjson.dumps(HASHED(row))).digest()
 
 
 def _storable(text: str) -> str:
@@ -71,7 +71,7 @@ class _Chain:
 
     def extend(self, event: LedgerEvent, at: int) -> dict[str, Any]:
         """The row for an event, as the next of the chain."""
-        row: dict[str, Any] = {name: getattr(event, name) for name in LedgerEvent.__slots__}
+        row: dict[str, Any] = event._asdict()
         row["resource_type"], row["detail"] = _storable(event.resource_type), _storable(event.detail)
         row["writer"], row["sequence"], row["at"] = self.writer, self.sequence + 1, at
         row["hash"] = chain_hash(self.hash, row)
@@ -101,6 +101,9 @@ class AnswerLedger:
     async def _flush(self) -> None:
         try:
             while self._events:
+                # Two turns of the event loop: requests that have arrived already join this commit.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
                 events, self._events = self._events, []
                 await self._commit(events)
         finally:
