@@ -97,7 +97,7 @@ class ProtocolResponse:
 
     @location.setter
     def location(self, value: str) -> None:
-        self.headers = [*((n, v) for n, v in self.headers if n.lower() != "location"), ("Location", value)]
+        self.headers = [*((n, v) for n, v in self.headers if n.lower() != "location"), ("location", value)]
 
 
 def describable(text: str) -> str:
