@@ -149,9 +149,9 @@ class Batch:
             if draft.moves and draft.stored is not None:
                 keys |= lookup.pointing(self._transaction, draft.stored.patient, draft.identity, via)
         payors = self._enrolments.payor_identifiers
-        changed = [draft for draft in drafts if draft.definition.type == ORGANIZATION and draft.stored is not None]
-        before = lookup.identifiers(self._transaction, ORGANIZATION, [draft.id for draft in changed]) if payors else {}
-        for draft in changed if payors else ():
+        replaced = [draft for draft in drafts if draft.definition.type == ORGANIZATION and draft.stored is not None]
+        before = lookup.identifiers(self._transaction, ORGANIZATION, [draft.id for draft in replaced]) if payors else {}
+        for draft in replaced if payors else ():
             if payors & (set(identifiers_of(draft)) ^ before.get(draft.id, set())):
                 keys |= lookup.pointing_from_anywhere(self._transaction, PAYOR_PARAMETER, draft.identity)
         return keys
