@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from server.settings import Settings
 from server.storage.database import Database, DatabaseUnavailableError
@@ -34,7 +34,8 @@ def test_both_executors_see_what_the_other_wrote(database: Database) -> None:
     async def ask() -> None:
         await database.open()
         with database.transaction() as transaction:
-            assert transaction.execute(INSERT, members("anna")[0]) == 1
+            transaction.execute(INSERT, members("anna", "zoe"))
+            assert transaction.execute(delete(MEMBER).where(MEMBER.c.patient == "zoe")) == 1
         assert [tuple(row) for row in await database.fetch(ONE, {"id": "anna"})] == [("anna", "test")]
         await database.write(INSERT, members("ben", "carla"))
         assert await database.fetch_one(ONE, {"id": "nobody"}) is None

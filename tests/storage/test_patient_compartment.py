@@ -116,6 +116,11 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
         ("ReferenceCriterion", ("type id",)),
     ),
 }
+MAKERS: dict[str, Callable[..., Any]] = {
+    "first page": partial(patient_compartment._search, first=True),
+    "page": partial(patient_compartment._search, first=False),
+    "count": patient_compartment._count,
+}
 STATEMENTS: dict[str, Any] = {
     "read": patient_compartment._READ,
     "vread": patient_compartment._VREAD,
@@ -126,11 +131,7 @@ STATEMENTS: dict[str, Any] = {
         f"{kind} of {type} by {name}": make(type, shapes)
         for type in (EOB, "Organization")
         for name, shapes in SHAPES.items()
-        for kind, make in {
-            "first page": partial(patient_compartment._search, first=True),
-            "page": partial(patient_compartment._search, first=False),
-            "count": patient_compartment._count,
-        }.items()
+        for kind, make in MAKERS.items()
     },
 }
 
