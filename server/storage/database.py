@@ -139,6 +139,7 @@ class Database:
             min_size=2,
             max_size=16,
             statement_cache_size=1024,
+            command_timeout=BUSY_SECONDS,
             reset=_no_reset,
             server_settings={"synchronous_commit": commit},
         )
