@@ -16,7 +16,7 @@ from loadtests.smart_dance import Client, DanceError, Response, SmartDance
 
 CLAIMS = 50
 """Of each member."""
-USERNAME, CALLBACK = "hot-path-{}", "http://127.0.0.1:9/callback"
+USERNAME, CALLBACK = "hot-path", "http://127.0.0.1:9/callback"
 _PATH = "/fhir/ExplanationOfBenefit"
 
 
@@ -40,14 +40,14 @@ CASES = (
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member who has allowed the app: their number in ``claims``, and the access token."""
+    """A member for whom the app was allowed: their number in ``claims``, and the access token."""
 
     number: int
     token: str
 
 
 def sign_in(base_url: str, number: int, client_id: str, password: str) -> Member:
-    """The whole dance of one member, in a browser of their own. Raises DanceError."""
+    """The whole dance for one of the members the person may act for, in a fresh browser. Raises DanceError."""
     with requests.Session() as session:
 
         def send(step: str, method: str, url: str, status: int, **options: Any) -> Response:
@@ -59,7 +59,7 @@ def sign_in(base_url: str, number: int, client_id: str, password: str) -> Member
 
         dance = SmartDance(send, f"{base_url}/fhir", Client(client_id, CALLBACK))
         dance.discover()
-        code = dance.consent(dance.sign_in(dance.authorize(), USERNAME.format(number), password))
+        code = dance.consent(dance.sign_in(dance.authorize(), USERNAME, password), claims.patient_id(number))
         tokens = dance.exchange(code)
     if tokens.patient != claims.patient_id(number) or "patient/*.rs" not in tokens.scope.split():
         raise DanceError("token", f"the token is for {tokens.patient} with {tokens.scope}")

@@ -80,7 +80,7 @@ def render(results: Sequence[Result], conditions: Conditions) -> str:
             "",
             f"- **Server**: `patient-access serve`, {c.workers} workers, {c.database}, production settings, one log line an answer to a file."
             f" {c.members} members with {c.claims // c.members} claims each ({c.claims:,} claims) went in through `patient-access load`.",
-            f"- **Tokens**: {c.tokens} members signed in and allowed an app on the consent page (PKCE, `patient/*.rs`); their tokens took turns.",
+            f"- **Tokens**: an app was allowed for {c.tokens} members through the sign-in and consent pages (PKCE, `patient/*.rs`); their tokens took turns.",
             "- **Bare**: an ASGI application that sends constants of the same sizes with the same content type, under uvicorn with"
             f" the same flags, {c.workers} workers and the same memory settings.",
             f"- **Load**: {c.tool}, {c.connections} connections, 127.0.0.1, on the same machine.",

@@ -37,7 +37,7 @@ WORKERS = 2
 CONNECTIONS = 64
 CLAIM_BYTES = 8192
 SIGNED_IN = 8
-"""Members whose apps take turns."""
+"""Members for whom the app is allowed; their tokens take turns."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,7 +151,7 @@ def _given(options: argparse.Namespace) -> list[str]:
 
 
 def _load(environment: dict[str, str], members: int, folder: Path) -> tuple[str, str]:
-    """Fill the database by the command line: the client id, and the members' password."""
+    """Fill the database by the command line: the client id, and the password of who acts for the members."""
     data = folder / "data"
     data.mkdir()
     write_ndjson(data, members, CLAIMS, CLAIM_BYTES)
@@ -160,9 +160,10 @@ def _load(environment: dict[str, str], members: int, folder: Path) -> tuple[str,
     run(environment, "load", str(data))
     client_id, password = "hot-path-app", secrets.token_urlsafe(16)
     run(environment, "client", "add", "--name", "Hot path", "--redirect-uri", CALLBACK, "--id", client_id)
-    for number in range(SIGNED_IN):
-        person = ["--username", USERNAME.format(number), "--name", f"Member {number}", "--password", password]
-        run(environment, "account", "add", *person, "--patient", patient_id(number))
+    person = ["--username", USERNAME, "--name", "Sam of the hot path", "--password", password]
+    acts_for = [f"--patient={patient_id(number)}" for number in range(SIGNED_IN)]
+    relationships = ["--relationship=self", *["--relationship=parent"] * (SIGNED_IN - 1)]
+    run(environment, "account", "add", *person, *acts_for, *relationships)
     return client_id, password
 
 
