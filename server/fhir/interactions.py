@@ -13,7 +13,8 @@ from server.authorization.access import Access
 from server.fhir.answer import Answer
 from server.fhir.bundle import CursorCipher, query_string, searchset
 from server.fhir.outcomes import gone, issue, not_found, operation_outcome
-from server.fhir.search_parameters import ID, Context, Pairs, ParsedSearch, parse
+from server.fhir.search_parameters import Pairs, ParsedSearch, parse
+from server.fhir.search_values import ID, Context
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
 from server.storage.database import Database

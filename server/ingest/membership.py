@@ -11,7 +11,7 @@ from server.fhir.indexing import literal_reference
 from server.specification.definition import MembershipKind, ResourceDefinition
 from server.specification.registry import MEMBER_TYPE
 from server.storage.resource_lookup import Identity
-from server.storage.schema import DIRECTORY, UNASSIGNED
+from server.storage.schema import DIRECTORY, NAMED, UNASSIGNED
 
 
 class NoMemberError(ValueError):
@@ -51,7 +51,7 @@ def member(
     *,
     waits: bool,
 ) -> str:
-    """The record's member: a Patient id, ``DIRECTORY`` or ``UNASSIGNED``.
+    """The record's member: a Patient id, ``DIRECTORY``, ``NAMED`` or ``UNASSIGNED``.
 
     ``known`` tells whose each resource is that has arrived; ``waits``: a reference that names the member waits for its target.
     Raises NoMemberError.
@@ -61,6 +61,8 @@ def member(
         return id
     if kind is MembershipKind.DIRECTORY:
         return DIRECTORY
+    if kind is MembershipKind.NAMED:
+        return NAMED
     path, found = naming_path(definition), naming_references(definition, resource)
     identities = [named(reference, base) for reference in found]
     if kind is MembershipKind.PATH:
@@ -76,9 +78,9 @@ def member(
 
 def _shared_by(path: str, owners: list[str]) -> str:
     """The one member that resources belong to; the directory only if all of them are known to be in it."""
-    members = set(owners) - {DIRECTORY, UNASSIGNED}
+    members = set(owners) - {DIRECTORY, UNASSIGNED, NAMED}
     if len(members) > 1:
         raise NoMemberError(path, "refers to the records of two members", "Send one record for each member.")
     if members:
         return members.pop()
-    return DIRECTORY if owners and UNASSIGNED not in owners else UNASSIGNED
+    return DIRECTORY if owners and set(owners) == {DIRECTORY} else UNASSIGNED

@@ -106,8 +106,15 @@ PRACTITIONER_ROLE = ResourceDefinition(
             targets=("Organization",),
         ),
         SearchParameter("specialty", TOKEN, "PractitionerRole.specialty", US + "practitionerrole-specialty"),
+        SearchParameter(
+            "endpoint",
+            REFERENCE,
+            "PractitionerRole.endpoint",
+            CORE + "PractitionerRole-endpoint",
+            targets=("Endpoint",),
+        ),
     ),
-    includes=("PractitionerRole:practitioner", "PractitionerRole:organization"),
+    includes=("PractitionerRole:practitioner", "PractitionerRole:organization", "PractitionerRole:endpoint"),
 )
 
 LOCATION = ResourceDefinition(
@@ -127,6 +134,17 @@ LOCATION = ResourceDefinition(
     ),
 )
 
+ENDPOINT = ResourceDefinition(
+    type="Endpoint",
+    title="Electronic addresses of doctors and clinics",
+    membership=DIRECTORY,
+    profiles=(),
+    search_parameters=(
+        *EVERY_TYPE,
+        SearchParameter("identifier", TOKEN, "Endpoint.identifier", CORE + "Endpoint-identifier"),
+    ),
+)
+
 PROVENANCE_ROW = ResourceDefinition(
     type="Provenance",
     title="Where each of your records came from",
@@ -138,4 +156,4 @@ PROVENANCE_ROW = ResourceDefinition(
     ),
 )
 
-ROWS = (PATIENT, RELATED_PERSON, ORGANIZATION, PRACTITIONER, PRACTITIONER_ROLE, LOCATION, PROVENANCE_ROW)
+ROWS = (PATIENT, RELATED_PERSON, ORGANIZATION, PRACTITIONER, PRACTITIONER_ROLE, LOCATION, ENDPOINT, PROVENANCE_ROW)
