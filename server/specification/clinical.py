@@ -6,8 +6,6 @@ https://hl7.org/fhir/us/core/STU6.1/CapabilityStatement-us-core-server.html and 
 from server.specification.administrative import EVERY_TYPE, PROVENANCE
 from server.specification.definition import (
     CORE,
-    READ,
-    VREAD,
     ResourceDefinition,
     SearchParameter,
     SearchType,
@@ -308,6 +306,5 @@ ROWS = (
         membership=named_by("DocumentReference.content.attachment.url", "DiagnosticReport.presentedForm.url"),
         profiles=(),
         search_parameters=EVERY_TYPE,
-        interactions=(READ, VREAD),
     ),
 )
