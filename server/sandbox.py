@@ -79,7 +79,7 @@ def _fingerprint(settings: Settings) -> str:
     import seed_data
 
     digest = sha256(f"{__version__} {migrate.head()} {settings.database_url}".encode())
-    for path in sorted(Path(seed_data.__path__[0]).iterdir()):
+    for path in sorted(Path(seed_data.__path__[0]).rglob("*")):
         if path.suffix in (".py", ".toml"):
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

@@ -5,7 +5,13 @@ https://hl7.org/fhir/us/core/STU6.1/StructureDefinition-us-core-condition-encoun
 from datetime import timedelta
 
 from seed_data.clinical.chart import ACT_CODE, SNOMED, Chart, diagnosis_concept, practitioner, profiles
-from seed_data.clinical.problems import CLINICAL_STATUS, CONDITION_CATEGORY, VERIFICATION_STATUS, problem_with
+from seed_data.clinical.problems import (
+    ASSERTED_DATE,
+    CLINICAL_STATUS,
+    CONDITION_CATEGORY,
+    VERIFICATION_STATUS,
+    problem_with,
+)
 from seed_data.clinical.visits import Visit
 from seed_data.datatypes import CPT, IDENTIFIERS, NUBC, Record, coding, concept, named_reference
 from seed_data.directory import LOCATION, ORGANIZATION
@@ -37,10 +43,12 @@ def _participant(visit: Visit, period: Record | None) -> Record:
 
 
 def encounter(chart: Chart, visit: Visit) -> Record:
-    """The visit or stay: an earlier entry of the problem list is its reason, or a code is, as on the claim."""
+    """The visit or stay; its reason is an earlier diagnosis, an entry of the problem list, or a code, as on the claim."""
     period = _period(visit)
     planned = visit.status in {"planned", "cancelled"}
     reason = problem_with(chart, visit.diagnoses[0][0])
+    if visit.follows:
+        reason = chart.reference("Condition", f"visit-{visit.follows}-1")
     return chart.record(
         "Encounter",
         visit.name,
@@ -94,6 +102,7 @@ def _condition(chart: Chart, visit: Visit, number: int, code: tuple[str, str]) -
         f"visit-{visit.name}-{number}",
         max(visit.end, over) if resolved else visit.end,
         profiles("us-core-condition-encounter-diagnosis"),
+        extension=[{"url": ASSERTED_DATE, "valueDateTime": visit.start.isoformat()}] if number == 1 else None,
         clinicalStatus=concept(CLINICAL_STATUS, "resolved" if resolved else "active"),
         verificationStatus=concept(VERIFICATION_STATUS, "confirmed"),
         category=[concept(CONDITION_CATEGORY, "encounter-diagnosis")],

@@ -16,7 +16,7 @@ from seed_data.clinical.immunizations import immunizations
 from seed_data.clinical.laboratory import laboratory
 from seed_data.clinical.medications import medications, prescriptions
 from seed_data.clinical.notes import notes
-from seed_data.clinical.problems import allergies, problems
+from seed_data.clinical.problems import allergies, concerns, problems
 from seed_data.clinical.procedures import procedures, service_requests
 from seed_data.clinical.screening import screenings
 from seed_data.clinical.social_history import social_history
@@ -70,14 +70,15 @@ def clinical(member: Member, seed: int, as_of: date) -> Iterator[Record]:
         if visit.status == "finished":
             found += encounter_diagnoses(chart, visit)
     for written in (
+        concerns,
         service_requests,
         devices,
         procedures,
         vital_signs,
         growth,
         laboratory,
-        social_history,
         screenings,
+        social_history,
         prescriptions,
         immunizations,
         care_teams,

@@ -143,6 +143,7 @@ class Report:
     practitioner: str
     findings: tuple[Finding, ...] = ()
     status: str = "final"
+    test: str = ""  # the laboratory result of the same stay that it is read with
 
 
 REPORTS: dict[str, tuple[Report, ...]] = {  # by scenario of the visit
@@ -167,7 +168,7 @@ REPORTS: dict[str, tuple[Report, ...]] = {  # by scenario of the visit
     ),
     "lungs": (
         Report("chest-picture", RADIOLOGY, "imaging", ("18748-4", "X-ray of the chest"), "Shadow in the right lower lung.",
-               "lindqvist", status="preliminary"),
+               "lindqvist", status="preliminary", test="leukocytes"),
     ),
 }  # fmt: skip
 
@@ -199,6 +200,9 @@ def _report(chart: Chart, visit: Visit, row: Report) -> list[Record]:
     held = binary(chart, name, visit, words)
     attachment = _attachment(words, row.code[1], held["id"])
     issued = past(visit.end + timedelta(days=1), chart.as_of)
+    results = [{"reference": f"Observation/{finding['id']}"} for finding in findings]
+    if row.test:
+        results.append(chart.reference("Observation", f"{row.test}-{visit.name}"))
     report = chart.record(
         "DiagnosticReport",
         name,
@@ -212,7 +216,7 @@ def _report(chart: Chart, visit: Visit, row: Report) -> list[Record]:
         effectiveDateTime=moment,
         issued=instant(chart.draw, issued),
         performer=[practitioner(row.practitioner), named_reference(ORGANIZATION[visit.provider])],
-        result=[{"reference": f"Observation/{finding['id']}"} for finding in findings] or None,
+        result=results or None,
         presentedForm=[attachment],
     )
     document = _document(chart, visit, name, concept(LOINC, *row.code), "current", [attachment])

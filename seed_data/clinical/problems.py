@@ -121,13 +121,23 @@ def _abatement(chart: Chart, row: Problem) -> Record:
     return {"abatementDateTime": chart.day(row.until).isoformat()}
 
 
+def _rows(chart: Chart) -> list[tuple[int, Problem]]:
+    return list(enumerate(PROBLEMS.get(chart.member.key, ()), 1))
+
+
 def problems(chart: Chart) -> list[Record]:
-    """The member's problem list, concerns and social needs, each with the day it was written down."""
-    return [_problem(chart, number, row) for number, row in enumerate(PROBLEMS.get(chart.member.key, ()), 1)]
+    """The member's diagnosed problems, each with the day it was written down; visits refer to them."""
+    return [_problem(chart, number, row) for number, row in _rows(chart) if row.system == ICD_10_CM]
+
+
+def concerns(chart: Chart) -> list[Record]:
+    """What was found out about the member's life, at the visit at which it came up."""
+    return [_problem(chart, number, row) for number, row in _rows(chart) if row.system != ICD_10_CM]
 
 
 def _problem(chart: Chart, number: int, row: Problem) -> Record:
     recorded = chart.day(min(row.since[0] - 1, 400) if row.since[0] > 1 else 1)
+    visit = chart.visit_before(recorded) if row.system != ICD_10_CM else None
     asserted = [{"url": ASSERTED_DATE, "valueDateTime": recorded.isoformat()}] if row.asserted else None
     return chart.record(
         "Condition",
@@ -140,6 +150,7 @@ def _problem(chart: Chart, number: int, row: Problem) -> Record:
         category=CATEGORY[row.category],
         code=_code(row),
         subject=chart.patient,
+        encounter=chart.encounter(visit) if visit else None,
         **_onset(chart, row),
         **_abatement(chart, row),
         recordedDate=recorded.isoformat(),
@@ -149,7 +160,7 @@ def _problem(chart: Chart, number: int, row: Problem) -> Record:
 
 def problem_with(chart: Chart, code: str) -> Record | None:
     """The entry of the member's problem list with a code, as a Reference."""
-    for number, row in enumerate(PROBLEMS.get(chart.member.key, ()), 1):
+    for number, row in _rows(chart):
         if row.code == code:
             return {**chart.reference("Condition", f"problem-{number}"), "display": row.text}
     return None

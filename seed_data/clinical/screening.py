@@ -103,19 +103,17 @@ def _answer(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _items(screening: Screening) -> list[Record]:
-    """The questions with their answers, in one group; the last answer has a question of its own below it."""
+    """The questions with their answers, below the last of them one more, then a group about the talk itself."""
     asked: list[Record] = [
-        {"linkId": f"1.{number}", "text": text, "answer": [_answer(value)]}
+        {"linkId": str(number), "text": text, "answer": [_answer(value)]}
         for number, (_, _, text, value) in enumerate(screening.findings, 1)
     ]
-    if asked:
-        more = {
-            "linkId": f"1.{len(asked)}.1",
-            "text": "In your own words",
-            "answer": [{"valueString": "Nothing to add"}],
-        }
-        asked[-1]["answer"][0]["item"] = [more]
-    return [{"linkId": "1", "text": screening.title, "item": asked}] if asked else []
+    if not asked:
+        return []
+    below = {"linkId": f"{len(asked)}.1", "text": "In your own words", "answer": [{"valueString": "Nothing to add"}]}
+    asked[-1]["answer"][0]["item"] = [below]
+    place = {"linkId": "talk.1", "text": "Where", "answer": [{"valueString": "On the telephone"}]}
+    return [*asked, {"linkId": "talk", "text": "About this talk", "item": [place]}]
 
 
 def _response(chart: Chart, row: Screening) -> Record:

@@ -38,6 +38,7 @@ class Fact:
     status: str = "final"
     by: str = "okafor"  # a practitioner, or "member"
     component: tuple[Record, ...] = ()
+    questionnaire: str = ""  # whose answers it was drawn from
 
 
 def _coded(code: str, text: str, system: str = SNOMED) -> dict[str, Any]:
@@ -107,6 +108,10 @@ FACTS: dict[str, tuple[Fact, ...]] = {
     "vantongeren": (
         _smoking(700, "428041000124106", "Smokes some days"),
         _smoking(120, "8517006", "Used to smoke"),
+        Fact(
+            "smoking-pack-years", "us-core-smokingstatus", (SOCIAL_HISTORY,), concept(SNOMED, "401201003", "Pack-years"), 120,
+            {"valueQuantity": measured(18, "pack-years", "{pack-years}")}, SEVEN,
+        ),
         _work("school", 6000, RETIRED, {"text": "Schools"}),
         _orientation(320, _coded("20430005", "Straight")),
         _simple("falls", "functional-status", (LOINC, "52552-7", "Falls in the last year"), 200, {"valueBoolean": True}),
@@ -127,7 +132,8 @@ FACTS: dict[str, tuple[Fact, ...]] = {
         _smoking(260, "449868002", "Smokes every day"),
         _work("nursing", 900, concept(OCCUPATION, "31-1014.00.007136", "Nursing assistant"),
               concept(OCCUPATION, "621610.008495", "Nursing at home")),
-        _simple("transport", "sdoh", (SNOMED, "160695008", "Transport costs too much"), 262, {"valueBoolean": True}, by="member"),
+        _simple("transport", "sdoh", (SNOMED, "160695008", "Transport costs too much"), 262, {"valueBoolean": True}, by="member",
+                questionnaire="living"),
         _orientation(262, {"valueCodeableConcept": concept(NULL_FLAVOR, "ASKU", "Asked, not known")}),
     ),
     "tran-whitley": (
@@ -205,5 +211,6 @@ def _observation(chart: Chart, fact: Fact) -> Record:
         issued=instant(chart.draw, day),
         performer=[performer],
         **fact.value,
+        derivedFrom=[chart.reference("QuestionnaireResponse", fact.questionnaire)] if fact.questionnaire else None,
         component=list(fact.component) or None,
     )

@@ -30,6 +30,7 @@ class Visit:
     billed: str = ""  # the CPT code of the claim's first line
     discharge: str = ""  # NUBC patient discharge status
     status: str = "finished"
+    follows: str = ""  # the name of the visit whose first diagnosis is the reason for this one
 
     @property
     def is_clinic(self) -> bool:
@@ -63,10 +64,11 @@ class Unbilled:
     provider: str = "lakeshore"
     practitioner: str = "okafor"
     status: str = "finished"
+    follows: str = ""
 
 
 UNBILLED: dict[str, tuple[Unbilled, ...]] = {
-    "vantongeren": (Unbilled("cardiology", -20, (("I25.10", "Heart artery disease"),), "lakeshore", "petrakis", "planned"),),
+    "vantongeren": (Unbilled("cardiology", -20, (("I25.10", "Heart artery disease"),), "lakeshore", "petrakis", "planned", "007"),),
     "abernathy": (
         Unbilled("office", 155, (("G47.33", "Sleep apnea"),)),
         Unbilled("clinic", 8, (("M17.11", "Worn right knee"),), "hollow-creek", "delacroix"),
@@ -103,7 +105,7 @@ def _of_unbilled(number: int, row: Unbilled, as_of: date) -> Visit:
     kind, snomed, text = KINDS[row.scenario]
     return Visit(
         f"{number:03d}", row.scenario, start, start, row.provider, row.practitioner, row.diagnoses, kind, snomed, text,
-        status=row.status,
+        status=row.status, follows=row.follows,
     )  # fmt: skip
 
 

@@ -100,7 +100,7 @@ def _pressure(code: str, text: str, value: int | None) -> Record:
 
 
 def blood_pressure(
-    chart: Chart, name: str, day: date, systolic: int, diastolic: int | None, **elements: object
+    chart: Chart, name: str, day: date, systolic: int | None, diastolic: int | None, **elements: object
 ) -> Record:
     return _observation(
         chart,
@@ -197,8 +197,11 @@ def _at_home(chart: Chart) -> list[Record]:
         effectivePeriod={"start": f"{chart.day(119)}T08:00:00-05:00", "end": f"{chart.day(118)}T08:00:00-05:00"},
         performer=[practitioner("petrakis")],
     )
-    failed = blood_pressure(chart, "home-failed", chart.day(24), 143, None, performer=[chart.patient])
-    return [*readings, average, monitor, failed]
+    failed = [
+        blood_pressure(chart, f"home-failed-{number}", chart.day(24), *values, performer=[chart.patient])
+        for number, values in enumerate(((143, None), (None, 85)))
+    ]
+    return [*readings, average, monitor, *failed]
 
 
 def _partly_unknown(chart: Chart) -> list[Record]:

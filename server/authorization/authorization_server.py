@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from authlib.oauth2.base import invalid_error_characters
-from authlib.oauth2.rfc6749 import AuthorizationServer, InvalidClientError, OAuth2Error, OAuth2Request
+from authlib.oauth2.rfc6749 import (
+    AccessDeniedError,
+    AuthorizationServer,
+    InvalidClientError,
+    OAuth2Error,
+    OAuth2Request,
+)
 from authlib.oauth2.rfc6749.authenticate_client import ClientAuthentication
 from authlib.oauth2.rfc6749.errors import UnauthorizedClientError
 from authlib.oauth2.rfc6749.requests import OAuth2Payload
@@ -91,7 +97,7 @@ class ProtocolResponse:
 
     @location.setter
     def location(self, value: str) -> None:
-        self.headers = [*((n, v) for n, v in self.headers if n.lower() != "location"), ("Location", value)]
+        self.headers = [*((n, v) for n, v in self.headers if n.lower() != "location"), ("location", value)]
 
 
 def describable(text: str) -> str:
@@ -178,8 +184,8 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         return ProtocolResponse(status, body, list(headers))
 
     def handle_error_response(self, request: ProtocolRequest, error: OAuth2Error) -> ProtocolResponse:
-        """The refusal, told to the app and, when the client is known, to the ledger."""
-        if request.client is not None:
+        """The refusal, told to the app and, when the client is known, to the ledger (a member's no: ``consent.deny``)."""
+        if request.client is not None and not isinstance(error, AccessDeniedError):
             self.record_refusal(request.client, error)
         response: ProtocolResponse = super().handle_error_response(request, error)
         return response

@@ -135,7 +135,7 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
             server = SmartAuthorizationServer(transaction, settings, keys, "consent")
             if form.data.get("decision") == "allow":
                 if chosen is None:
-                    failure = "Please choose whose information to share." if acts_for else ""
+                    failure = "Please choose whose information to share." if acts_for else "There is nothing to share."
                     return _consent_page(browser, pending, session, client, acts_for, failure)
                 answer = consent.allow(transaction, server, pending, session, chosen)
             else:

@@ -10,21 +10,23 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
+from argon2 import PasswordHasher
 from httpx2 import Response
 from sqlalchemy import Table, select
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
 from server.authorization.clients import register
-from server.authorization.identity import add_account
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
-from server.storage.schema import LedgerRow, Resource
+from server.storage.schema import Account, AccountMember, LedgerRow, Resource
 
 SCOPE = "openid fhirUser launch/patient offline_access patient/*.rs"
 REDIRECT_URI = "https://app.example/callback"
 PASSWORD = "correct horse battery"
+HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+"""As weak as argon2 gets: it is checked some hundred times."""
 
 
 def challenge_of(verifier: str) -> str:
@@ -54,20 +56,30 @@ def events(database: Database, *kinds: str) -> list[LedgerRow]:
 def add_people(database: Database) -> None:
     """Ada acts for herself; Grace for herself and two children, one of whom knows her by a record of her own; Bob for nobody."""
     names = {"p1": ("Ada", "Lovelace"), "p2": ("Grace", "Hopper"), "p3": ("Kid", "Hopper"), "p4": ("Baby", "Hopper")}
+    accounts = {"ada": "Ada Lovelace", "grace": "Grace Hopper", "bob": "Bob"}
+    acts_for = [
+        ("ada", "p1", "self", ""),
+        ("grace", "p2", "self", ""),
+        ("grace", "p3", "parent", "RelatedPerson/r3"),
+        ("grace", "p4", "parent", ""),
+    ]
+    same = {"version": "1", "last_updated": 0, "loaded_at": 1, "hash": b""}
     with Session(database.engine) as session:
         for id, (given, family) in names.items():
             name = [{"use": "official", "given": [given], "family": family}]
             body = orjson.dumps({"resourceType": "Patient", "id": id, "name": name})
+            session.add(Resource(patient=id, type="Patient", id=id, body=body, **same))
+        for username, name in accounts.items():
             session.add(
-                Resource(
-                    patient=id, type="Patient", id=id, version="1", last_updated=0, loaded_at=1, hash=b"", body=body
+                Account(id=f"{username}-id", username=username, password_hash=HASH, display_name=name, created_at=0)
+            )
+        for username, patient, relationship, related in acts_for:
+            session.add(
+                AccountMember(
+                    account=f"{username}-id", patient=patient, relationship=relationship, related_person=related
                 )
             )
         session.commit()
-    add_account(database, "ada", PASSWORD, "Ada Lovelace", [("p1", "self", "")])
-    family = [("p2", "self", ""), ("p3", "parent", "r3"), ("p4", "parent", "")]
-    add_account(database, "grace", PASSWORD, "Grace Hopper", family)
-    add_account(database, "bob", PASSWORD, "Bob", [])
 
 
 @dataclass

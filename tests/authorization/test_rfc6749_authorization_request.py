@@ -51,26 +51,29 @@ def test_the_query_of_a_redirect_uri_is_kept(app: SmartApp, database: Database, 
     assert "code" in answer
 
 
-@pytest.mark.parametrize("slashes", ["", "/"])
-def test_aud_is_compared_with_and_without_a_trailing_slash(app: SmartApp, settings: Settings, slashes: str) -> None:
-    assert app.authorize(aud=settings.fhir_base + slashes).headers["location"].startswith("/sign-in")
-
-
-@pytest.mark.parametrize("aud", [None, "", "https://elsewhere.example/fhir", "http://127.0.0.1:8000"])
-def test_a_missing_or_wrong_aud_gives_no_code_and_names_the_expected_value(
-    app: SmartApp, settings: Settings, aud: str | None
+def test_aud_is_compared_with_and_without_a_trailing_slash(
+    app: SmartApp, settings: Settings, subtests: pytest.Subtests
 ) -> None:
-    answer = told_to_app(app.authorize(aud=aud))
-    assert answer["error"] == "invalid_request"
-    assert settings.fhir_base in answer["error_description"]
-    assert answer["state"] == STATE
-    assert answer["iss"] == settings.base_url
-    assert "code" not in answer
+    for slashes in ["", "/"]:
+        with subtests.test(slashes=slashes):
+            assert app.authorize(aud=settings.fhir_base + slashes).headers["location"].startswith("/sign-in")
 
 
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
+def test_a_missing_or_wrong_aud_gives_no_code_and_names_the_expected_value(
+    app: SmartApp, settings: Settings, subtests: pytest.Subtests
+) -> None:
+    for aud in [None, "", "https://elsewhere.example/fhir", "http://127.0.0.1:8000"]:
+        with subtests.test(aud=aud):
+            answer = told_to_app(app.authorize(aud=aud))
+            assert answer["error"] == "invalid_request"
+            assert settings.fhir_base in answer["error_description"]
+            assert answer["state"] == STATE
+            assert answer["iss"] == settings.base_url
+            assert "code" not in answer
+
+
+def test_a_bad_request_is_told_to_the_app(app: SmartApp, subtests: pytest.Subtests) -> None:
+    for changes, error in [
         ({"response_type": None}, "unsupported_response_type"),
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"response_type": "code id_token"}, "unsupported_response_type"),
@@ -84,19 +87,16 @@ def test_a_missing_or_wrong_aud_gives_no_code_and_names_the_expected_value(
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
         ({"prompt": "none"}, "consent_required"),
-    ],
-    ids=str,
-)
-def test_a_bad_request_is_told_to_the_app(app: SmartApp, changes: dict[str, str | None], error: str) -> None:
-    answer = told_to_app(app.authorize(**changes))
-    assert answer["error"] == error
-    assert answer["error_description"]
-    assert answer["state"] == STATE
+    ]:
+        with subtests.test(changes=changes, error=error):
+            answer = told_to_app(app.authorize(**changes))
+            assert answer["error"] == error
+            assert answer["error_description"]
+            assert answer["state"] == STATE
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
+def test_an_untrusted_redirect_uri_is_never_followed(app: SmartApp, subtests: pytest.Subtests) -> None:
+    for changes in [
         {"client_id": None},
         {"client_id": "nobody"},
         {"redirect_uri": None},
@@ -104,20 +104,19 @@ def test_a_bad_request_is_told_to_the_app(app: SmartApp, changes: dict[str, str 
         {"redirect_uri": REDIRECT_URI + "/"},
         {"redirect_uri": REDIRECT_URI + "?x=1"},
         {"redirect_uri": "HTTPS://app.example/callback"},
-    ],
-    ids=str,
-)
-def test_an_untrusted_redirect_uri_is_never_followed(app: SmartApp, changes: dict[str, str | None]) -> None:
-    response = app.authorize(**changes)
-    assert response.status_code == 400
-    assert "location" not in response.headers
-    assert "This app cannot be connected" in response.text
+    ]:
+        with subtests.test(changes=changes):
+            response = app.authorize(**changes)
+            assert response.status_code == 400
+            assert "location" not in response.headers
+            assert "This app cannot be connected" in response.text
 
 
-@pytest.mark.parametrize("twice", ["state", "scope", "aud", "code_challenge"])
-def test_a_parameter_sent_twice_is_refused(app: SmartApp, twice: str) -> None:
-    pairs = [*app.authorization_request().items(), (twice, "again")]
-    assert twice in told_to_app(app.web.get("/authorize", params=pairs))["error_description"]
+def test_a_parameter_sent_twice_is_refused(app: SmartApp, subtests: pytest.Subtests) -> None:
+    for twice in ["state", "scope", "aud", "code_challenge"]:
+        with subtests.test(twice=twice):
+            pairs = [*app.authorization_request().items(), (twice, "again")]
+            assert twice in told_to_app(app.web.get("/authorize", params=pairs))["error_description"]
 
 
 def test_a_redirect_uri_sent_twice_is_not_trusted(app: SmartApp) -> None:

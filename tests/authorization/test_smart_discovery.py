@@ -21,16 +21,19 @@ PROTOCOL = ["/token", "/revoke", "/introspect"]
 ORIGIN = "https://app.example"
 
 
-@pytest.mark.parametrize("path", DOCUMENTS)
-def test_a_document_is_json_whatever_is_accepted_and_readable_from_any_origin(app: SmartApp, path: str) -> None:
-    for accept in ("text/html", "application/json", "*/*"):
-        response = app.web.get(path, headers={"Accept": accept, "Origin": "https://anything.example"})
-        assert response.status_code == 200
-        assert response.headers["content-type"] == "application/json"
-        assert response.headers["access-control-allow-origin"] == "*"
-    assert app.web.head(path).status_code == 200
-    assert app.web.options(path).status_code == 204
-    assert app.web.post(path).status_code == 405
+def test_a_document_is_json_whatever_is_accepted_and_readable_from_any_origin(
+    app: SmartApp, subtests: pytest.Subtests
+) -> None:
+    for path in DOCUMENTS:
+        with subtests.test(path=path):
+            for accept in ("text/html", "application/json", "*/*"):
+                response = app.web.get(path, headers={"Accept": accept, "Origin": "https://anything.example"})
+                assert response.status_code == 200
+                assert response.headers["content-type"] == "application/json"
+                assert response.headers["access-control-allow-origin"] == "*"
+            assert app.web.head(path).status_code == 200
+            assert app.web.options(path).status_code == 204
+            assert app.web.post(path).status_code == 405
 
 
 def test_smart_configuration(app: SmartApp, settings: Settings) -> None:
@@ -74,35 +77,37 @@ def test_the_capability_statement_names_the_same_endpoints(app: SmartApp, settin
     assert (uris["authorize"], uris["token"]) == (document["authorization_endpoint"], document["token_endpoint"])
 
 
-@pytest.mark.parametrize("path", PROTOCOL)
-def test_a_web_app_may_call_from_the_origin_of_its_redirect_uri(app: SmartApp, path: str) -> None:
-    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
-    preflight = app.web.options(path, headers=asked)
-    assert preflight.status_code == 204
-    assert preflight.headers["access-control-allow-origin"] == ORIGIN
-    assert preflight.headers["access-control-allow-methods"] == "POST"
-    assert "Content-Type" in preflight.headers["access-control-allow-headers"]
-    for parameters in ({}, {"grant_type": "refresh_token", "token": "x"}):
-        answer = app.post(path, parameters, headers={"Origin": ORIGIN})
-        assert answer.headers["access-control-allow-origin"] == ORIGIN
-        assert answer.headers["vary"] == "Origin"
+def test_a_web_app_may_call_from_the_origin_of_its_redirect_uri(app: SmartApp, subtests: pytest.Subtests) -> None:
+    for path in PROTOCOL:
+        with subtests.test(path=path):
+            asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+            preflight = app.web.options(path, headers=asked)
+            assert preflight.status_code == 204
+            assert preflight.headers["access-control-allow-origin"] == ORIGIN
+            assert preflight.headers["access-control-allow-methods"] == "POST"
+            assert "Content-Type" in preflight.headers["access-control-allow-headers"]
+            for parameters in ({}, {"grant_type": "refresh_token", "token": "x"}):
+                answer = app.post(path, parameters, headers={"Origin": ORIGIN})
+                assert answer.headers["access-control-allow-origin"] == ORIGIN
+                assert answer.headers["vary"] == "Origin"
 
 
-@pytest.mark.parametrize(
-    "origin",
-    [
+def test_no_other_origin_may(app: SmartApp, subtests: pytest.Subtests) -> None:
+    for origin in [
         "https://evil.example",
         "https://app.example.evil.example",
         "http://app.example",
         "https://%",
         "null",
         "https://app",
-    ],
-)
-@pytest.mark.parametrize("path", PROTOCOL)
-def test_no_other_origin_may(app: SmartApp, path: str, origin: str) -> None:
-    for response in (app.web.options(path, headers={"Origin": origin}), app.post(path, {}, headers={"Origin": origin})):
-        assert "access-control-allow-origin" not in response.headers
+    ]:
+        for path in PROTOCOL:
+            with subtests.test(origin=origin, path=path):
+                for response in (
+                    app.web.options(path, headers={"Origin": origin}),
+                    app.post(path, {}, headers={"Origin": origin}),
+                ):
+                    assert "access-control-allow-origin" not in response.headers
 
 
 def test_a_port_is_part_of_the_origin(app: SmartApp, database: Database, settings: Settings) -> None:
