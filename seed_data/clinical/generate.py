@@ -1,4 +1,4 @@
-"""The way in to the clinical records: those that stand for themselves, and those of one member after another.
+"""The way in to the clinical records: the Medications that prescriptions name, and the records of one member.
 
 https://hl7.org/fhir/us/core/STU6.1/ says what they have to be."""
 
@@ -10,7 +10,6 @@ from seed_data.clinical.care import care_plans, care_teams, goals
 from seed_data.clinical.chart import Chart
 from seed_data.clinical.devices import devices
 from seed_data.clinical.encounters import encounter, encounter_diagnoses
-from seed_data.clinical.endpoints import endpoint
 from seed_data.clinical.growth import growth
 from seed_data.clinical.immunizations import immunizations
 from seed_data.clinical.laboratory import laboratory
@@ -25,11 +24,12 @@ from seed_data.clinical.visits import visits
 from seed_data.clinical.vital_signs import vital_signs
 from seed_data.coverage import PLANS
 from seed_data.datatypes import Record, named_reference
-from seed_data.directory import ORGANIZATION, ORGANIZATIONS
+from seed_data.directory import ORGANIZATION
 from seed_data.members import Member
 
+__all__ = ["TYPES", "clinical", "medications"]
+
 TYPES = (  # in loading order, what is referred to mostly before what refers to it
-    "Endpoint",
     "Medication",
     "Encounter",
     "Condition",
@@ -50,12 +50,6 @@ TYPES = (  # in loading order, what is referred to mostly before what refers to 
     "Binary",
     "DocumentReference",
 )
-
-
-def shared() -> Iterator[Record]:
-    """What no single member owns: the directory's endpoints, and the Medications that prescriptions name."""
-    yield from (endpoint(ORGANIZATION[row.key]) for row in ORGANIZATIONS if not row.payer)
-    yield from medications()
 
 
 def clinical(member: Member, seed: int, as_of: date) -> Iterator[Record]:

@@ -209,7 +209,6 @@ def _dispense(chart: Chart, number: int, claim: Claim, row: Course, first: bool)
         type=concept(ACT_CODE, "FFC" if first else "RFC", "First fill" if first else "Refill"),
         quantity=measured(drug.units, "units", "{unit}"),
         daysSupply=measured(drug.days, "days", "d"),
-        whenPrepared=day.isoformat(),
         whenHandedOver=None if declined else instant(chart.draw, day),
         dosageInstruction=[_dosage(row)],
         substitution={"wasSubstituted": drug.generic},

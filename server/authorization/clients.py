@@ -63,11 +63,6 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
         """Whether the app is not suspended."""
         return self.status == "active"
 
-    @property
-    def redirect_origins(self) -> tuple[str, ...]:
-        """Origins (private-use schemes: ``scheme:``) of the redirect URIs, in order, each once."""
-        return tuple(dict.fromkeys(origin(uri) for uri in self.redirect_uris))
-
     def get_client_id(self) -> str:
         """The client id."""
         return self.client_id
@@ -121,9 +116,9 @@ def _from_row(row: Row[Any]) -> RegisteredClient:
 
 
 def origin(uri: str) -> str:
-    """The origin of a URL (RFC 6454); of a private-use scheme ``scheme:``."""
+    """The origin of a URL (RFC 6454)."""
     parts = urlsplit(uri)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def is_origin_of_client(database: Database, value: str) -> bool:

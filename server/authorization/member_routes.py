@@ -193,7 +193,7 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
             browser,
             "consent.html",
             status=400 if failure else 200,
-            form_targets=client.redirect_origins,
+            leaves=True,
             reference=pending.reference,
             question=consent.question(settings, client, pending),
             members=acts_for,

@@ -3,7 +3,7 @@
 https://www.w3.org/TR/CSP3/ and https://www.rfc-editor.org/rfc/rfc9700#section-4.16
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """Headers of every page and of every redirect between pages."""
+POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -65,16 +66,16 @@ class WebPages:
         return self._prefix + path
 
     def render(
-        self, browser: Browser, template: str, status: int = 200, form_targets: Iterable[str] = (), **context: Any
+        self, browser: Browser, template: str, status: int = 200, leaves: bool = False, **context: Any
     ) -> HTMLResponse:
-        """A page. ``form_targets``: further origins to which an answer to one of its forms may redirect."""
+        """A page. ``leaves``: a form of it leads away from this server, to an app.
+
+        Browsers hold every redirect behind a form against ``form-action``, and only the app knows where its callback goes on
+        to (another host, a deep link into a phone app): such a page cannot name its targets, and so does without the directive.
+        """
         body = self._templates.get_template(template).render(csrf=browser.csrf, **context)
         response = HTMLResponse(body, status, headers=HEADERS)
-        targets = " ".join(["'self'", *form_targets])
-        response.headers["Content-Security-Policy"] = (
-            f"default-src 'none'; style-src 'self'; img-src 'self'; form-action {targets}; "
-            "base-uri 'none'; frame-ancestors 'none'"
-        )
+        response.headers["Content-Security-Policy"] = POLICY if leaves else f"{POLICY}; form-action 'self'"
         self.browsers.remember(browser, response)
         return response
 

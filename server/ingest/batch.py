@@ -3,17 +3,17 @@
 https://hl7.org/fhir/R4/http.html#transaction
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from server.fhir.indexing import index_entries
 from server.ingest import records
 from server.ingest.bundles import Item, Record, rejected
-from server.ingest.canonical_json import content_hash, parse, serialise
+from server.ingest.canonical_json import parse
 from server.ingest.enrolment import COVERAGE, ORGANIZATION, PATIENT, PAYOR_PARAMETER, Enrolments, SeenCoverage
 from server.ingest.membership import naming_path
 from server.ingest.records import Draft
-from server.ingest.references import UnsupportedReferenceError, conditionals, logicals, resolve_full_urls, worth_a_look
+from server.ingest.references import logicals, worth_a_look
 from server.ingest.report import LoadReport, Outcome, RecordOutcome
 from server.ingest.resolution import Resolution, identifiers_of
 from server.specification.definition import MembershipKind
@@ -27,11 +27,29 @@ from server.storage.schema import UNASSIGNED
 AT_ONCE = 500
 
 
-class Batch:
-    """Loads records in one transaction. ``report`` and ``members_named`` count only if the transaction commits."""
+Prepared = Mapping[Record, Draft | RecordOutcome]
 
-    def __init__(self, transaction: Transaction, enrolments: Enrolments, base: str) -> None:
+
+def changed(transaction: Transaction, items: Iterable[Item]) -> list[Record]:
+    """The records that differ from what is stored, or that are new."""
+    arrived = [item for item in items if isinstance(item, Record) and not item.delete and item.type in RESOURCES]
+    stored = lookup.current_versions(transaction, [(record.type, record.id) for record in arrived])
+    return [record for record in arrived if not _is_unchanged(record, stored.get((record.type, record.id)))]
+
+
+def _is_unchanged(record: Record, current: CurrentVersion | None) -> bool:
+    return current is not None and not current.deleted and current.hash == record.hash
+
+
+class Batch:
+    """Loads records in one transaction. ``report`` and ``members_named`` count only if the transaction commits.
+
+    ``prepared`` has the drafts of records made before the transaction: they take most of a load's time, and need no lock.
+    """
+
+    def __init__(self, transaction: Transaction, enrolments: Enrolments, base: str, prepared: Prepared) -> None:
         self._transaction = transaction
+        self._prepared = prepared
         self._writer = ResourceWriter(transaction)
         self._enrolments = enrolments
         self._base = base
@@ -97,41 +115,17 @@ class Batch:
 
     def _draft(self, record: Record, current: CurrentVersion | None) -> Draft | None:
         """The record as a draft; None when it is unchanged or rejected, which is reported here."""
-        hash = content_hash(record.content)
-        if current is not None and not current.deleted and current.hash == hash:
+        if _is_unchanged(record, current):
+            assert current is not None
             self.report.add(RecordOutcome(Outcome.UNCHANGED, record.place, record.type, record.id))
             self._seen_unchanged(record, current)
             return None
-        wrong = records.invalid(record)
-        if wrong is not None:
-            self.report.add(wrong)
+        draft = self._prepared.get(record) or records.drafted(record, self._base)
+        if isinstance(draft, RecordOutcome):
+            self.report.add(draft)
             return None
-        draft = Draft(RESOURCES[record.type], record.id, record.resource, hash, current, record)
-        try:
-            if worth_a_look(record.content):
-                draft.resource = parse(serialise(record.resource).decode())  # the record stays as it came
-                self.report.references_dangling += resolve_full_urls(draft.resource, record.targets)
-                draft.open = conditionals(draft.resource)
-                draft.changed = True
-            draft.entries = index_entries(draft.definition, draft.resource, self._base)
-        except UnsupportedReferenceError as error:
-            self.report.add(
-                rejected(
-                    record.place,
-                    str(error),
-                    "Write Type?identifier=system|value, or Type/id.",
-                    path=record.type,
-                    type=record.type,
-                    id=record.id,
-                )
-            )
-            return None
-        except ValueError as error:
-            path, _, reason = str(error).partition(": ")
-            self.report.add(
-                rejected(record.place, reason, "Correct the date.", path=path, type=record.type, id=record.id)
-            )
-            return None
+        draft.stored = current
+        self.report.references_dangling += draft.dangling
         return draft
 
     def _seen_unchanged(self, record: Record, current: CurrentVersion) -> None:
@@ -155,9 +149,9 @@ class Batch:
             if draft.moves and draft.stored is not None:
                 keys |= lookup.pointing(self._transaction, draft.stored.patient, draft.identity, via)
         payors = self._enrolments.payor_identifiers
-        changed = [draft for draft in drafts if draft.definition.type == ORGANIZATION and draft.stored is not None]
-        before = lookup.identifiers(self._transaction, ORGANIZATION, [draft.id for draft in changed]) if payors else {}
-        for draft in changed if payors else ():
+        replaced = [draft for draft in drafts if draft.definition.type == ORGANIZATION and draft.stored is not None]
+        before = lookup.identifiers(self._transaction, ORGANIZATION, [draft.id for draft in replaced]) if payors else {}
+        for draft in replaced if payors else ():
             if payors & (set(identifiers_of(draft)) ^ before.get(draft.id, set())):
                 keys |= lookup.pointing_from_anywhere(self._transaction, PAYOR_PARAMETER, draft.identity)
         return keys

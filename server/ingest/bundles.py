@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from server.fhir.indexing import literal_reference
-from server.ingest.canonical_json import content
+from server.ingest.canonical_json import content, content_hash
 from server.ingest.report import Outcome, Place, RecordOutcome
 
 TYPES = ("transaction", "batch", "collection", "searchset", "document")
@@ -20,11 +20,12 @@ _URN = "urn:uuid:"
 _READING = ("GET", "HEAD")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Record:
     """One record as it came: a resource to store, or, with ``method`` DELETE, one to retract.
 
-    ``id`` is the resource's own or the one made for it; ``targets`` leads from the fullUrls of its Bundle to Type/id.
+    ``id`` is the resource's own or the one made for it; ``targets`` leads from the fullUrls of its Bundle to Type/id. Records are
+    compared by ``hash``, that of their ``content``.
     """
 
     place: Place
@@ -32,6 +33,7 @@ class Record:
     id: str
     resource: dict[str, Any]
     content: bytes = b""
+    hash: bytes = b""
     id_assigned: bool = False
     delete: bool = False
     targets: Mapping[str, str] = field(default_factory=dict)
@@ -62,7 +64,7 @@ def record(place: Place, resource: Any, full_url: str = "") -> Item:
     if id is None:
         uuid = full_url.removeprefix(_URN) if full_url.startswith(_URN) else ""
         made = uuid if ID.fullmatch(uuid) else str(uuid5(_NAMESPACE, f"{type_name} {canonical.hex()}"))
-        return Record(place, type_name, made, resource, canonical, id_assigned=True)
+        return Record(place, type_name, made, resource, canonical, content_hash(canonical), id_assigned=True)
     if not isinstance(id, str) or not ID.fullmatch(id):
         return rejected(
             place,
@@ -71,7 +73,7 @@ def record(place: Place, resource: Any, full_url: str = "") -> Item:
             path=f"{type_name}.id",
             type=_known(type_name),
         )
-    return Record(place, type_name, id, resource, canonical)
+    return Record(place, type_name, id, resource, canonical, content_hash(canonical))
 
 
 def _known(type_name: str) -> str:

@@ -6,9 +6,10 @@ https://hl7.org/fhir/R4/http.html#transaction - a batch is about 500 records, or
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from server.ingest.batch import Batch
+from server.ingest.batch import Batch, changed
 from server.ingest.bundles import Item, Record, rejected, retraction
 from server.ingest.enrolment import Enrolments, ReportingUnitsFileError
+from server.ingest.records import drafted
 from server.ingest.report import LoadReport
 from server.ingest.sources import read
 from server.settings import Settings
@@ -98,8 +99,11 @@ def _load_batch(
 ) -> set[str]:
     """Load a batch in one transaction; answer the members its records name. A record the database refuses is loaded alone."""
     try:
+        with database.reading() as reading:
+            arrived = changed(reading, items)
+        prepared = {record: drafted(record, settings.fhir_base) for record in arrived}
         with database.transaction() as transaction:
-            batch = Batch(transaction, enrolments, settings.fhir_base)
+            batch = Batch(transaction, enrolments, settings.fhir_base, prepared)
             batch.load(items)
     except DatabaseUnavailableError as error:
         report.not_loaded.append(f"{items[0].place} to {items[-1].place} ({len(items)} records): {error}")

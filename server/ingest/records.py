@@ -3,16 +3,20 @@
 https://hl7.org/fhir/R4/resource.html#Meta and https://hl7.org/fhir/R4/http.html#versions
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from server import clock
 from server.fhir import dates, validation
+from server.fhir.indexing import index_entries
+from server.fhir.validation import Issue
 from server.ingest.bundles import Record, rejected
-from server.ingest.canonical_json import serialise
+from server.ingest.canonical_json import parse, serialise
+from server.ingest.references import UnsupportedReferenceError, conditionals, resolve_full_urls, worth_a_look
 from server.ingest.report import LoadReport, RecordOutcome
 from server.specification.definition import ResourceDefinition
+from server.specification.registry import RESOURCES
 from server.storage.query import IndexEntries
 from server.storage.resource_lookup import Awaited, CurrentVersion, Identity
 from server.storage.resource_writer import ResourceWrite
@@ -26,7 +30,8 @@ ISSUES = 10
 class Draft:
     """A version in the making: new from a record, or a stored one whose references or member are to be settled.
 
-    ``open`` are its references to targets by identifier, not resolved yet; ``patient`` is decided last.
+    ``open`` are its references to targets by identifier, not resolved yet; ``dangling`` counts those to nowhere; ``patient`` is
+    decided last.
     """
 
     definition: ResourceDefinition
@@ -37,6 +42,7 @@ class Draft:
     record: Record | None = None
     open: list[tuple[dict[str, Any], Awaited]] = field(default_factory=list)
     changed: bool = False
+    dangling: int = 0
     patient: str = UNASSIGNED
     awaited: set[Awaited] = field(default_factory=set)
     entries: IndexEntries = field(default_factory=IndexEntries)
@@ -56,11 +62,28 @@ class Draft:
         )
 
 
-def invalid(record: Record) -> RecordOutcome | None:
-    """The rejection of a record that is not valid R4; None for a valid one."""
+def drafted(record: Record, base: str) -> Draft | RecordOutcome:
+    """A record as a draft, checked and with what can be known without the store; or its rejection."""
     issues = validation.validate(record.resource, record.content)
-    if not issues:
-        return None
+    if issues:
+        return _refused(record, issues)
+    draft = Draft(RESOURCES[record.type], record.id, record.resource, record.hash, None, record)
+    try:
+        if worth_a_look(record.content):
+            draft.resource = parse(serialise(record.resource).decode())  # the record stays as it came
+            draft.dangling = resolve_full_urls(draft.resource, record.targets)
+            draft.open = conditionals(draft.resource)
+            draft.changed = True
+        draft.entries = index_entries(draft.definition, draft.resource, base)
+    except UnsupportedReferenceError as error:
+        return _refused(record, [Issue(record.type, str(error), "Write Type?identifier=system|value, or Type/id.")])
+    except ValueError as error:
+        path, _, reason = str(error).partition(": ")
+        return _refused(record, [Issue(path, reason, "Correct the date.")])
+    return draft
+
+
+def _refused(record: Record, issues: Sequence[Issue]) -> RecordOutcome:
     first, more = issues[0], [f"{issue.path} {issue.reason}" for issue in issues[1:ISSUES]]
     if len(issues) > ISSUES:
         more.append(f"{len(issues) - ISSUES} more")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from server import clock
 from server.storage.database import Transaction
@@ -114,7 +115,7 @@ class ResourceWriter:
             if not write.deleted:
                 _add_index_rows(rows, keys[write.type, write.id], write)
         for table in _INDEX:
-            self._run(_INDEX[table], rows[table])
+            self._fill(table, rows[table])
 
     def await_targets(self, key: int, awaited: Collection[Awaited]) -> None:
         """Replace what a resource waits for."""
@@ -130,6 +131,22 @@ class ResourceWriter:
     def _run(self, statement: Any, rows: list[dict[str, Any]]) -> None:
         if rows:
             self._transaction.execute(statement, rows)
+
+    def _fill(self, table: Any, rows: list[dict[str, Any]]) -> None:
+        """Insert many rows; by COPY on PostgreSQL, which is several times faster there than INSERT."""
+        connection = self._transaction.connection
+        if connection.dialect.name != "postgresql" or not rows:
+            self._run(_INDEX[table], rows)
+            return
+        names = list(rows[0])
+        driver: Any = connection.connection.driver_connection
+        statement, failure = f"COPY {table.name} ({', '.join(names)}) FROM STDIN", connection.dialect.loaded_dbapi.Error
+        try:
+            with driver.cursor() as cursor, cursor.copy(statement) as copy:
+                for row in rows:
+                    copy.write_row([row[name] for name in names])
+        except failure as error:  # as SQLAlchemy would have raised it, so that callers need not know of COPY
+            raise DBAPIError.instance(statement, None, error, failure, dialect=connection.dialect) from error
 
     def _row(self, write: ResourceWrite) -> dict[str, Any]:
         return {

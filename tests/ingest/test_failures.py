@@ -15,12 +15,12 @@ from tests.ingest.store import Store, outcomes, reasons
 
 TRIGGERS = {
     "sqlite": (
-        "CREATE TRIGGER refuse BEFORE INSERT ON resource WHEN NEW.id = 'refused' BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "CREATE TRIGGER refuse BEFORE INSERT ON token_index WHEN NEW.code = 'member-refused' BEGIN SELECT RAISE(ABORT, 'no'); END",
     ),
     "postgresql": (
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN IF NEW.id = 'refused' THEN RAISE check_violation; END IF; RETURN NEW; END $$",
-        "CREATE TRIGGER refuse BEFORE INSERT ON resource FOR EACH ROW EXECUTE FUNCTION refuse()",
+        " $$ BEGIN IF NEW.code = 'member-refused' THEN RAISE check_violation; END IF; RETURN NEW; END $$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON token_index FOR EACH ROW EXECUTE FUNCTION refuse()",
     ),
 }
 
@@ -38,7 +38,7 @@ def interrupt(database: Database, word: str) -> None:
 
 def test_a_batch_that_the_database_loses_is_named_and_the_others_are_stored(store: Store) -> None:
     records = [patient(f"p{number}") for number in range(BATCH_SIZE * 2 + 10)]
-    interrupt(store.database, "INSERT INTO token_index")
+    interrupt(store.database, "INSERT INTO resource ")
     report = store.load(*records)
     assert report.exit_code == 1
     assert outcomes(report) == {"created": BATCH_SIZE + 10}

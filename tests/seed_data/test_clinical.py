@@ -17,8 +17,8 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from seed_data.clinical.chart import UNKNOWN_EXTENSION
 from seed_data.clinical.endpoints import endpoint, with_endpoint
-from seed_data.clinical.generate import TYPES, clinical, shared
-from seed_data.directory import ORGANIZATION
+from seed_data.clinical.generate import TYPES, clinical, medications
+from seed_data.directory import ORGANIZATION, ORGANIZATIONS
 from seed_data.generate import AS_OF, SEED, resources
 from seed_data.members import MEMBERS
 from seed_data.ndjson import json_text
@@ -35,7 +35,8 @@ LICENSED = ("ama-assn.org", "ada.org", "nubc.org", "x12.org", "NCPDP", "nucc.org
 
 def written(seed: int = SEED, as_of: date = AS_OF) -> list[Record]:
     """The clinical records as a loader reads them."""
-    found = [*shared(), *(record for member in MEMBERS for record in clinical(member, seed, as_of))]
+    endpoints = [endpoint(ORGANIZATION[row.key]) for row in ORGANIZATIONS if not row.payer]
+    found = [*endpoints, *medications(), *(record for member in MEMBERS for record in clinical(member, seed, as_of))]
     return [json.loads(json_text(record)) for record in found]
 
 
@@ -77,7 +78,7 @@ def member_of(record: Record) -> str:
 
 def test_every_clinical_type_is_there_and_valid_r4(clinical_records: list[Record]) -> None:
     counted = Counter(record["resourceType"] for record in clinical_records)
-    assert counted.keys() == {*TYPES, "Provenance"}
+    assert counted.keys() == {*TYPES, "Endpoint", "Provenance"}
     for record in clinical_records:
         get_fhir_model_class(record["resourceType"]).model_validate(record)
 
@@ -163,7 +164,7 @@ def test_every_members_record_has_a_provenance_with_the_payer_as_transmitter(
         payer = everything[transmitter["who"]["reference"]]
         assert payer["type"][0]["coding"][0]["code"] == "pay"
         told.update(row["reference"] for row in record["target"])
-    own = {r for r in everything if r.split("/")[0] in set(TYPES) - {"Endpoint", "Medication"}}
+    own = {r for r in everything if r.split("/")[0] in set(TYPES) - {"Medication"}}
     assert told.keys() == own
     assert max(told.values()) == 1
 
