@@ -6,14 +6,12 @@ https://hl7.org/fhir/R4/http.html#read, #vread and #search
 from collections.abc import Sequence
 from urllib.parse import quote
 
-import orjson
-
 from server import clock
 from server.authorization.access import Access
 from server.fhir.answer import Answer
 from server.fhir.bundle import CursorCipher, query_string, searchset
-from server.fhir.outcomes import gone, issue, not_found, operation_outcome
-from server.fhir.search_parameters import Pairs, ParsedSearch, parse
+from server.fhir.outcomes import Outcomes, gone, not_found
+from server.fhir.search_parameters import Pairs, parse
 from server.fhir.search_values import ID, Context
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
@@ -29,6 +27,7 @@ class Interactions:
         self._database = database
         self._settings = settings
         self._cursors = cursors
+        self._outcomes = Outcomes(settings)
 
     async def read(self, definition: ResourceDefinition, id: str, access: Access, if_none_match: bytes) -> Answer:
         """The current version. 404 for a foreign or unknown id alike, 410 for a retracted one, 304 when the ETag is known."""
@@ -79,7 +78,7 @@ class Interactions:
             self._links(definition, honoured, search.cursor, cursor),
             matches,
             included,
-            _ignored(search),
+            self._outcomes.ignored(tuple(dict.fromkeys(search.ignored))) if search.ignored else None,
         )
         own = len([r for r in (*matches, *included) if r.patient])
         return Answer(200, body, interaction=SEARCH_TYPE, resource_type=definition.type, resources=own)
@@ -98,21 +97,6 @@ class Interactions:
 
 def _after(query: SearchQuery, after: int) -> SearchQuery:
     return SearchQuery(query.type, query.criteria, query.includes, query.reverse_includes, query.count, after)
-
-
-def _ignored(search: ParsedSearch) -> bytes | None:
-    if not search.ignored:
-        return None
-    warnings = [
-        issue(
-            "warning",
-            "not-supported",
-            f"Search parameter '{name}' is not supported here and was ignored.",
-            f"http.{name}",
-        )
-        for name in dict.fromkeys(search.ignored)
-    ]
-    return orjson.dumps(operation_outcome(*warnings))
 
 
 def _one(interaction: str, type: str, id: str, found: StoredResource | None, if_none_match: bytes) -> Answer:

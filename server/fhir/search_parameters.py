@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/search.html - parameters AND together, comma lists OR.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.fhir.error_codes import FORMAT_NOT_SUPPORTED, PARAMETER_UNKNOWN, SEARCH_TOO_LARGE
 from server.fhir.outcomes import FHIRError, bad_parameter
 from server.fhir.search_values import Context, criterion
 from server.specification.definition import ResourceDefinition, SearchType
@@ -71,8 +72,7 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
                 criteria.append(found)
         elif strict:
             raise FHIRError(
-                400,
-                "not-supported",
+                PARAMETER_UNKNOWN,
                 f"Search parameter '{name}' is not supported for {definition.type}; supported: {_names(definition)}."
                 " Leave it out, or send 'Prefer: handling=lenient' to have it ignored.",
                 expression=f"http.{name}",
@@ -90,7 +90,7 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
 
 
 def _too_costly(limit: str) -> FHIRError:
-    return FHIRError(400, "too-costly", f"A search may have {limit} at most; ask in several searches.")
+    return FHIRError(SEARCH_TOO_LARGE, f"A search may have {limit} at most; ask in several searches.")
 
 
 def _names(definition: ResourceDefinition) -> str:
@@ -106,7 +106,7 @@ def _count(value: str, limit: int) -> int:
 def _check_format(value: str) -> None:
     if value.partition(";")[0].strip().replace(" ", "+").lower() not in JSON_FORMATS:
         raise FHIRError(
-            406, "not-supported", f"_format={value} is not supported; this server speaks application/fhir+json."
+            FORMAT_NOT_SUPPORTED, f"_format={value} is not supported; this server speaks application/fhir+json."
         )
 
 
