@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -58,11 +59,12 @@ def packages() -> Path:
         (made / "package.json").write_bytes(pinned)
         options = ["--no-audit", "--no-fund", "--no-package-lock", "--omit=optional", "--ignore-scripts"]
         installed = subprocess.run(["npm", "install", *options], cwd=made, capture_output=True, text=True, timeout=300)
-        assert installed.returncode == 0, installed.stderr
         try:
-            made.rename(kept)
-        except OSError:  # another process of the tests was faster
-            shutil.rmtree(made)
+            assert installed.returncode == 0, installed.stderr
+            with suppress(OSError):  # another process of the tests was faster
+                made.rename(kept)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
     return kept / "node_modules"
 
 
