@@ -35,6 +35,9 @@ class Settings(BaseSettings):
         Path("var/secret.key"), description="Where a test deployment keeps the secret key it makes for itself."
     )
     payer_name: str = Field("Example Health Plan", description="The payer's name as members and developers see it.")
+    support_contact: str | None = Field(
+        None, description="An e-mail address or a URL where members and developers can ask; shown on the public pages."
+    )
     payer_time_zone: str = Field(
         "America/New_York",
         description="Time zone in which a calendar day and a calendar year of the reports begin and end.",
@@ -62,6 +65,10 @@ class Settings(BaseSettings):
     sign_in_minutes: int = Field(
         30, ge=5, description="Lifetime of a member's sign-in session and of a pending authorization request."
     )
+    sandbox_file: Path | None = Field(
+        None,
+        description="The sandbox's own description of itself (test deployments only): the front door shows its sign-ins.",
+    )
     cookies_secure: bool | None = Field(None, description="Send cookies over https only. Unset: decided from BASE_URL.")
     log_requests: bool = Field(
         True, description="Write one line per FHIR answer to standard output (no PHI, no tokens)."
@@ -77,6 +84,13 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("support_contact")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value and not (value.startswith(("https://", "http://")) or value.count("@") == 1):
+            raise ValueError("must be an e-mail address or start with https://")
+        return value or None
 
     @field_validator("database_url")
     @classmethod

@@ -16,7 +16,7 @@ from server.authorization.authorization_server import SmartAuthorizationServer a
 from server.authorization.clients import is_origin_of_client
 from server.authorization.keys import SigningKeys
 from server.authorization.member_routes import create_member_router
-from server.authorization.web_page import STYLE_PATH, STYLE_SHEET
+from server.authorization.web_page import ICON, ICON_PATH, STYLE_PATH, STYLE_SHEET
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
@@ -97,13 +97,14 @@ def _public_router(database: Database, settings: Settings, keys: SigningKeys) ->
     for path, content in documents.items():
         _get(router, path, document(content))
     _get(router, discovery.JWKS, lambda: JSONResponse(keys.jwks(database), headers=PUBLIC_CACHE))
-    _get(router, STYLE_PATH, _style_sheet, in_schema=False)
+    _get(router, STYLE_PATH, _static(STYLE_SHEET, "text/css"), in_schema=False)
+    _get(router, ICON_PATH, _static(ICON, "image/svg+xml"), in_schema=False)
     return router
 
 
-def _style_sheet() -> Response:
+def _static(content: bytes, media_type: str) -> Callable[[], Response]:
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-    return Response(STYLE_SHEET, media_type="text/css", headers=headers)
+    return lambda: Response(content, media_type=media_type, headers=headers)
 
 
 def _get(router: APIRouter, path: str, handler: Callable[[], Response], in_schema: bool = True) -> None:
