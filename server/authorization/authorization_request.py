@@ -21,6 +21,7 @@ from authlib.oauth2.rfc6749 import (
 from server import clock
 from server.authorization.authorization_server import Parameters, describable
 from server.authorization.clients import RegisteredClient
+from server.authorization.discovery import issuer
 from server.authorization.scopes import narrow
 from server.authorization.tokens import SECOND, random_token, token_hash
 from server.settings import Settings
@@ -183,7 +184,7 @@ def _error_redirect(asked: Asked, error: OAuth2Error) -> str:
     told = [("error", error.error), ("error_description", error.get_error_description())]
     if asked.get("state"):
         told.append(("state", asked.get("state")))
-    location: str = add_params_to_uri(asked.get("redirect_uri"), [*told, ("iss", asked.settings.base_url)])
+    location: str = add_params_to_uri(asked.get("redirect_uri"), [*told, ("iss", issuer(asked.settings))])
     return location
 
 

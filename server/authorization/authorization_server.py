@@ -29,6 +29,7 @@ from server.authorization.clients import (
     RegisteredClient,
     find_client,
 )
+from server.authorization.discovery import issuer
 from server.authorization.endpoints import IntrospectionEndpoint, RevocationEndpoint
 from server.authorization.grants import AuthorizationCodeGrant, LaunchContext, RefreshTokenGrant, RequiredCodeChallenge
 from server.authorization.keys import SigningKeys
@@ -231,7 +232,7 @@ class _Issuer(IssuerParameter):  # type: ignore[misc]
     """RFC 9207: every authorization response names its issuer."""
 
     def __init__(self, server: SmartAuthorizationServer) -> None:
-        self._issuer = server.settings.base_url
+        self._issuer = issuer(server.settings)
         self(server)
 
     def get_issuer(self) -> str:

@@ -21,6 +21,9 @@ from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
 
+CLIENT_FORM = ("client_id", "client_secret")
+TOKEN_FORM = ("grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", *CLIENT_FORM)
+REVOKE_FORM = ("token", "token_type_hint", *CLIENT_FORM)
 PUBLIC_CACHE = {"Cache-Control": "public, max-age=300"}
 Form = Annotated[Parameters, Depends(protocol.form_parameters)]
 
@@ -58,19 +61,21 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
                 answer = server.handle_error_response(protocol_request, error)
         return protocol.answer(answer)
 
-    @router.post(discovery.TOKEN, summary="Exchange a code, or refresh")
+    @router.post(discovery.TOKEN, summary="Exchange a code, or refresh", openapi_extra=_form(*TOKEN_FORM))
     def token(request: Request, form: Form) -> Response:
         if not form.grant_type:
             raise InvalidRequestError("Missing 'grant_type'.")
         return respond(request, form, "token", lambda server, sent: server.create_token_response(sent))
 
-    @router.post(discovery.REVOKE, summary="Revoke a token (RFC 7009)")
+    @router.post(discovery.REVOKE, summary="Revoke a token (RFC 7009)", openapi_extra=_form(*REVOKE_FORM))
     def revoke(request: Request, form: Form) -> Response:
         return respond(
             request, form, "revoke", lambda server, sent: server.create_endpoint_response("revocation", sent)
         )
 
-    @router.post(discovery.INTROSPECT, summary="Ask what a token stands for (RFC 7662)")
+    @router.post(
+        discovery.INTROSPECT, summary="Ask what a token stands for (RFC 7662)", openapi_extra=_form(*REVOKE_FORM)
+    )
     def introspect(request: Request, form: Form) -> Response:
         return respond(
             request, form, "introspect", lambda server, sent: server.create_endpoint_response("introspection", sent)
@@ -86,7 +91,6 @@ def _public_router(database: Database, settings: Settings, keys: SigningKeys) ->
     smart = discovery.smart_configuration(settings)
     documents: dict[str, dict[str, Any]] = {
         discovery.SMART_CONFIGURATION: smart,
-        "/fhir" + discovery.SMART_CONFIGURATION: smart,
         discovery.OPENID_CONFIGURATION: discovery.openid_configuration(settings),
         discovery.AUTHORIZATION_SERVER_METADATA: discovery.authorization_server_metadata(settings),
     }
@@ -100,6 +104,13 @@ def _public_router(database: Database, settings: Settings, keys: SigningKeys) ->
     _get(router, STYLE_PATH, _static(STYLE_SHEET, "text/css"), in_schema=False)
     _get(router, ICON_PATH, _static(ICON, "image/svg+xml"), in_schema=False)
     return router
+
+
+def _form(required: str, *optional: str) -> dict[str, Any]:
+    """The request body in the OpenAPI document."""
+    properties = {name: {"type": "string"} for name in (required, *optional)}
+    schema = {"type": "object", "properties": properties, "required": [required]}
+    return {"requestBody": {"required": True, "content": {protocol.FORM: {"schema": schema}}}}
 
 
 def _static(content: bytes, media_type: str) -> Callable[[], Response]:

@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/http.html#mime-type and https://www.rfc-editor.org/rfc/r
 """
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from isal import igzip
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
 GZIP_FROM = 1400
 """Smaller bodies fit a network packet as they are."""
+_GZIP_REFUSED = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 _STANDARD_OUTPUT = 1
 _ALWAYS = (
     (b"cache-control", b"no-store"),
@@ -46,6 +48,11 @@ class Answer:
         self.resources = resources
 
 
+def accepts_gzip(accept_encoding: bytes) -> bool:
+    """Whether Accept-Encoding names gzip, and not with a weight of 0: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3"""
+    return b"gzip" in accept_encoding and _GZIP_REFUSED.search(accept_encoding) is None
+
+
 def headers_of(headers: Mapping[str, str]) -> dict[str, str]:
     """Header names in lower case, values without line breaks."""
     return {name.lower(): " ".join(value.split()) for name, value in headers.items()}
@@ -68,7 +75,7 @@ async def respond(
     ]
     if body:
         headers.append((b"content-type", FHIR_JSON))
-        if len(body) >= GZIP_FROM and b"gzip" in request_headers.get(b"accept-encoding", b""):
+        if len(body) >= GZIP_FROM and accepts_gzip(request_headers.get(b"accept-encoding", b"")):
             body = igzip.compress(body, compresslevel=1)
             headers.append((b"content-encoding", b"gzip"))
     headers.append((b"content-length", b"%d" % len(body)))

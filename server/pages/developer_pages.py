@@ -80,7 +80,7 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
         "token": settings.base_url + discovery.TOKEN,
         "revoke": settings.base_url + discovery.REVOKE,
         "introspect": settings.base_url + discovery.INTROSPECT,
-        "smart": settings.fhir_base + discovery.SMART_CONFIGURATION,
+        "smart": settings.base_url + discovery.SMART_CONFIGURATION,
         "openid": settings.base_url + discovery.OPENID_CONFIGURATION,
         "metadata": settings.fhir_base + "/metadata",
         "openapi": settings.base_url + "/openapi.json",

@@ -27,7 +27,7 @@ def create_router(settings: Settings) -> APIRouter:
             fhir_base=settings.fhir_base,
             documents=(
                 ("CapabilityStatement", f"{settings.fhir_base}/metadata"),
-                ("SMART", settings.fhir_base + discovery.SMART_CONFIGURATION),
+                ("SMART", settings.base_url + discovery.SMART_CONFIGURATION),
                 ("OpenID Connect", settings.base_url + discovery.OPENID_CONFIGURATION),
                 ("OpenAPI", f"{settings.base_url}/openapi.json"),
             ),

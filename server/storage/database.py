@@ -24,6 +24,8 @@ from server.settings import Settings
 Values = Mapping[str, Any]
 Record = Sequence[Any]
 BUSY_SECONDS = 10.0
+_CONNECTION_LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises when the connection is gone; InternalClientError when it goes in the middle of a command."""
 
 
 class DatabaseUnavailableError(Exception):
@@ -139,6 +141,7 @@ class Database:
             min_size=2,
             max_size=16,
             statement_cache_size=1024,
+            command_timeout=BUSY_SECONDS,
             reset=_no_reset,
             server_settings={"synchronous_commit": commit},
         )
@@ -170,12 +173,7 @@ class Database:
                 raise DatabaseUnavailableError(str(error)) from error
         try:
             return await self._pool.fetch(compiled.text, *compiled.arguments(values))  # type: ignore[no-any-return]
-        except (
-            OSError,
-            asyncpg.PostgresConnectionError,
-            asyncpg.InterfaceError,
-            asyncpg.OperatorInterventionError,
-        ) as error:
+        except (*_CONNECTION_LOST, asyncpg.OperatorInterventionError) as error:
             raise DatabaseUnavailableError(str(error)) from error
 
     async def fetch_one(self, statement: Executable, values: Values) -> Record | None:
@@ -193,7 +191,7 @@ class Database:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.executemany(compiled.text, arguments)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*_CONNECTION_LOST, asyncpg.PostgresError) as error:
             raise DatabaseUnavailableError(str(error)) from error
 
     async def _write_sqlite(self, sql: str, arguments: list[tuple[Any, ...]]) -> None:

@@ -248,6 +248,7 @@ class SignInSession(SQLModel, table=True):
     """A signed-in browser; the cookie is random and stored as SHA-256."""
 
     __tablename__ = "sign_in_session"
+    __table_args__ = (Index("sign_in_session_by_end", "expires_at"),)
     hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     account: str
     authenticated_at: int = Field(sa_column=_time())
@@ -258,6 +259,7 @@ class AuthorizationRequest(SQLModel, table=True):
     """A checked /authorize request while the member signs in and decides; its reference is random and stored as SHA-256."""
 
     __tablename__ = "authorization_request"
+    __table_args__ = (Index("authorization_request_by_end", "expires_at"),)
     hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     client_id: str
     parameters: str = Field(sa_column=Column(Text, nullable=False))

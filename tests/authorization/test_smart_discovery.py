@@ -12,10 +12,9 @@ from server.storage.database import Database
 from tests.authorization.smart_app import SmartApp, new_app
 
 DOCUMENTS = [
-    "/.well-known/smart-configuration",
     "/fhir/.well-known/smart-configuration",
-    "/.well-known/openid-configuration",
-    "/.well-known/oauth-authorization-server",
+    "/fhir/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server/fhir",
 ]
 PROTOCOL = ["/token", "/revoke", "/introspect"]
 ORIGIN = "https://app.example"

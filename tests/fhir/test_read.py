@@ -99,6 +99,22 @@ def test_a_long_answer_is_compressed_for_those_who_can_read_it(world: World) -> 
     assert "accept-encoding" in packed.header("vary").lower()
 
 
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip", "gzip"),
+        ("gzip;q=0", ""),
+        ("gzip ; q=0.000, br", ""),
+        ("gzip;q=0.1", "gzip"),
+        ("br", ""),
+        ("identity", ""),
+    ],
+)
+def test_gzip_is_sent_to_those_who_do_not_refuse_it(world: World, accepted: str, encoding: str) -> None:
+    reply = world.get("carla", "ExplanationOfBenefit", accept_encoding=accepted)
+    assert reply.header("content-encoding") == encoding
+
+
 def test_a_short_answer_is_sent_as_it_is(world: World) -> None:
     assert world.get("anna", "Patient/anna", accept_encoding="gzip").header("content-encoding") == ""
 

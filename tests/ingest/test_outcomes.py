@@ -287,3 +287,17 @@ def test_the_report_says_it_in_words_and_as_json(store: Store) -> None:
     assert document["outcomes"] == {"Claim": {"unsupported": 1}, "Coverage": {"rejected": 1}, "Patient": {"created": 1}}
     assert document["rejected"][0]["place"] == "input.json, line 2"
     assert (document["exit_code"], document["versions_assigned"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("depth", "ended"), [(20, "created"), (120, None), (300, "rejected"), (900, "rejected"), (50_000, "rejected")]
+)
+def test_depth_is_no_way_to_stop_a_load(store: Store, depth: int, ended: str | None) -> None:
+    extension = '{"url":"http://e.example","extension":[' * depth + '{"url":"x","valueString":"x"}' + "]}" * depth
+    deep = f'{{"resourceType":"Patient","id":"deep","extension":[{extension}]}}'
+    report = store.load_text(f"{deep}\n{json.dumps(BERT)}")
+    assert outcomes(report) in (
+        [{"created": 2}] if ended == "created" else [{"created": 2}, {"created": 1, "rejected": 1}]
+    )
+    assert "cannot be stored" not in str(report)
+    assert ended != "rejected" or report.exit_code == 1

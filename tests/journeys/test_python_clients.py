@@ -52,7 +52,7 @@ def claims_of_member(matching: Callable[[dict[str, Any]], bool] = lambda _: True
 
 def discovered(server: Server) -> dict[str, Any]:
     """The issuer's own document."""
-    return dict(requests.get(f"{server.base_url}/.well-known/openid-configuration", timeout=10).json())
+    return dict(requests.get(f"{server.base_url}/fhir/.well-known/openid-configuration", timeout=10).json())
 
 
 def allowed(address: str, server: Server) -> str:

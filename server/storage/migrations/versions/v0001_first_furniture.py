@@ -68,6 +68,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("hash"),
     )
+    op.create_index("authorization_request_by_end", "authorization_request", ["expires_at"], unique=False)
     op.create_table(
         "awaited_reference",
         sa.Column(
@@ -260,6 +261,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("hash"),
     )
+    op.create_index("sign_in_session_by_end", "sign_in_session", ["expires_at"], unique=False)
     op.create_table(
         "signing_key",
         sa.Column("kid", sa.String(), nullable=False),

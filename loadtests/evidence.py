@@ -1,0 +1,107 @@
+"""The evidence: what was measured, against which goals, on which machine, by which command.
+
+https://spec.commonmark.org/ - a page of ``docs/evidence/``.
+"""
+
+import os
+import platform
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from loadtests.cases import Case
+from loadtests.load_generator import Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was measured of a case; ``size`` is of the body in bytes."""
+
+    case: Case
+    size: int
+    server: Figures
+    bare: Figures
+
+    @property
+    def ratio(self) -> float:
+        """The server's requests a second to the bare application's."""
+        return self.server.per_second / self.bare.per_second
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the ratio is as good as its goal."""
+        return self.ratio >= self.case.goal
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How it was measured. ``ledger_rows``: answers in the ledger afterwards; ``took``: seconds, loading included."""
+
+    command: str
+    tool: str
+    connections: int
+    workers: int
+    rounds: int
+    seconds: int
+    database: str
+    members: int
+    claims: int
+    tokens: int
+    answered: int
+    ledger_rows: int
+    took: float
+
+
+def render(results: Sequence[Result], conditions: Conditions) -> str:
+    """The page."""
+    rows = [
+        f"| {r.case.title} | {r.size:,} | {r.server.per_second:,.0f} | {r.server.p50:.2f} / {r.server.p99:.2f} |"
+        f" {r.bare.per_second:,.0f} | {r.bare.p50:.2f} / {r.bare.p99:.2f} | **{r.ratio:.3f}** | {r.case.goal} |"
+        f" {'reached' if r.is_reached else 'missed'} |"
+        for r in results
+    ]
+    c = conditions
+    packages = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools"))
+    return "\n".join(
+        [
+            "# The hot path beside a bare ASGI application",
+            "",
+            f"    {c.command}",
+            "",
+            "| | body, bytes | requests/s | p50 / p99, ms | bare: requests/s | p50 / p99, ms | ratio | goal | |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---|",
+            *rows,
+            "",
+            "Each figure is the median of"
+            f" {c.rounds} runs of {c.seconds} s; the server and the bare application took turns in one session.",
+            "",
+            f"- **Server**: `patient-access serve`, {c.workers} workers, {c.database}, production settings, one log line an answer to a file."
+            f" {c.members} members with {c.claims // c.members} claims each ({c.claims:,} claims) went in through `patient-access load`.",
+            f"- **Tokens**: an app was allowed for {c.tokens} members through the sign-in and consent pages (PKCE, `patient/*.rs`); their tokens took turns.",
+            "- **Bare**: an ASGI application that sends constants of the same sizes with the same content type, under uvicorn with"
+            f" the same flags, {c.workers} workers and the same memory settings.",
+            f"- **Load**: {c.tool}, {c.connections} connections, 127.0.0.1, on the same machine.",
+            "- **Checked**: before and after each case every token's answer (status, ids, member, count, total, next link); during it,"
+            f" that every answer was a success. The load generator counted {c.answered:,} answers of the server; the ledger has"
+            f" {c.ledger_rows:,}, of exactly {c.tokens} members.",
+            f"- **Machine**: {machine()}.",
+            f"- **Software**: Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}.",
+            f"- **When**: {datetime.now(UTC):%Y-%m-%d}; {c.took:.0f} s in all, loading included.",
+            "",
+        ]
+    )
+
+
+def machine() -> str:
+    """Cores, processor, operating system, and how busy it was otherwise."""
+    processor = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [
+            line.partition(":")[2].strip() for line in information.read_text().splitlines() if "model name" in line
+        ]
+        processor = names[0] if names else processor
+    return f"{os.cpu_count()} cores ({processor}), {platform.system()} {platform.release()}"

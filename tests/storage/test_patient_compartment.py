@@ -1,0 +1,151 @@
+"""One member's door: pages, totals and includes agree, and each of its queries is answered from an index.
+
+https://hl7.org/fhir/R4/compartmentdefinition-patient.html
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+from server.settings import Settings
+from server.storage import patient_compartment
+from server.storage.criteria import Shape
+from server.storage.database import Compiled, Database
+from server.storage.patient_compartment import PatientCompartment
+from server.storage.query import (
+    IdCriterion,
+    Include,
+    NothingCriterion,
+    ReverseInclude,
+    SearchQuery,
+    TokenAlternative,
+    TokenCriterion,
+)
+from tests.factories import coverage, explanation_of_benefit, organization, patient, provenance, store
+
+ANNA, BEN = patient("anna"), patient("ben")
+CLAIMS = [explanation_of_benefit(f"claim-{number}", ANNA) for number in range(7)]
+RECORDS = [
+    *(organization("payer"), organization("hospital"), ANNA, BEN, coverage("gold", ANNA), *CLAIMS),
+    *(explanation_of_benefit("bens", BEN), provenance("origin", *CLAIMS)),
+]
+EOB = "ExplanationOfBenefit"
+Answer = TypeVar("Answer")
+
+
+@pytest.fixture
+def ask(database: Database, settings: Settings) -> Callable[[Callable[[PatientCompartment], Awaitable[Any]]], Any]:
+    """Asks Anna's compartment."""
+    store(database, settings, RECORDS)
+
+    def run(question: Callable[[PatientCompartment], Awaitable[Answer]]) -> Answer:
+        async def asked() -> Answer:
+            await database.open()
+            try:
+                return await question(PatientCompartment(database, "anna"))
+            finally:
+                await database.close()
+
+        return asyncio.run(asked())
+
+    return run
+
+
+def test_pages_follow_each_other_by_key(ask: Any) -> None:
+    first = ask(lambda anna: anna.search(SearchQuery(EOB, count=3)))
+    assert ([match.id for match in first.matches], first.more) == (["claim-0", "claim-1", "claim-2"], True)
+    rest = ask(lambda anna: anna.search(SearchQuery(EOB, count=4, after=first.matches[-1].key)))
+    assert ([match.id for match in rest.matches], rest.more) == (["claim-3", "claim-4", "claim-5", "claim-6"], False)
+
+
+def test_a_total_counts_what_the_pages_hold(ask: Any) -> None:
+    several = IdCriterion(("claim-1", "claim-2", "bens", "unknown"))
+    assert ask(lambda anna: anna.total(SearchQuery(EOB))) == 7
+    assert ask(lambda anna: anna.total(SearchQuery(EOB, (several,)))) == 2
+    assert ask(lambda anna: anna.total(SearchQuery(EOB, (several, NothingCriterion())))) == 0
+    assert ask(lambda anna: anna.search(SearchQuery(EOB, (NothingCriterion(),)))).matches == ()
+    number = TokenCriterion("identifier", (TokenAlternative(None, "claim-claim-3"),))
+    assert [m.id for m in ask(lambda anna: anna.search(SearchQuery(EOB, (number,)))).matches] == ["claim-3"]
+
+
+def test_includes_bring_each_resource_once(ask: Any) -> None:
+    async def included(anna: PatientCompartment) -> list[str]:
+        query = SearchQuery(
+            EOB,
+            includes=(Include(EOB, ("insurer", "patient")), Include(EOB, ("provider",), "Organization")),
+            reverse_includes=(ReverseInclude("Provenance", "target"),),
+        )
+        page = await anna.search(query)
+        return sorted(f"{found.type}/{found.id}" for found in await anna.included(query, page.matches))
+
+    assert ask(included) == ["Organization/hospital", "Organization/payer", "Patient/anna", "Provenance/origin"]
+
+
+def test_an_included_match_is_no_include(ask: Any) -> None:
+    async def included(anna: PatientCompartment) -> list[str]:
+        back = Include(EOB, ("patient",), iterate=True)
+        query = SearchQuery("Patient", includes=(back,), reverse_includes=(ReverseInclude(EOB, "patient"),))
+        page = await anna.search(query)
+        return sorted(found.id for found in await anna.included(query, page.matches))
+
+    assert ask(included) == [f"claim-{number}" for number in range(7)]
+
+
+def test_the_watermark_moves_with_each_load(database: Database, settings: Settings, ask: Any) -> None:
+    before = ask(lambda anna: anna.watermark())
+    store(database, settings, [explanation_of_benefit("bens-second", BEN)])
+    assert ask(lambda anna: anna.watermark()) > before > 0
+
+
+SHAPES: dict[str, tuple[Shape, ...]] = {
+    "no criteria": (),
+    "an id": (("IdCriterion", ("id", "id")),),
+    "a token": (("TokenCriterion", ("system code", "code", "system")),),
+    "a reference": (("ReferenceCriterion", ("type id", "id")),),
+    "dates": (("DateCriterion", ("eq", "ge", "lt", "ap")),),
+    "a string": (("StringCriterion", ("starts",)),),
+    "last updated": (("LastUpdatedCriterion", ("ge",)),),
+    "all together": (
+        ("TokenCriterion", ("code",)),
+        ("DateCriterion", ("ge",)),
+        ("ReferenceCriterion", ("type id",)),
+    ),
+}
+MAKERS: dict[str, Callable[..., Any]] = {
+    "first page": partial(patient_compartment._search, first=True),
+    "page": partial(patient_compartment._search, first=False),
+    "count": patient_compartment._count,
+}
+STATEMENTS: dict[str, Any] = {
+    "read": patient_compartment._READ,
+    "vread": patient_compartment._VREAD,
+    "a tombstone": patient_compartment._TOMBSTONE,
+    "an include": patient_compartment._included(Include(EOB, ("insurer", "patient")), 64),
+    "a reverse include": patient_compartment._reverse_included(64),
+    **{
+        f"{kind} of {type} by {name}": make(type, shapes)
+        for type in (EOB, "Organization")
+        for name, shapes in SHAPES.items()
+        for kind, make in MAKERS.items()
+    },
+}
+
+
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)
+def test_no_query_of_a_member_reads_a_whole_table(statement: Any, sqlite_template: Path) -> None:
+    """SQLite says how it would answer; a table that is scanned is everybody's."""
+    database = Database(Settings(database_url=f"sqlite:///{sqlite_template}"))
+    compiled = Compiled(statement, SQLiteDialect_pysqlite())
+    arguments = tuple(compiled.defaults.get(name, 1) for name in compiled.names)
+    with database.engine.connect() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled.text}", arguments)]
+    database.engine.dispose()
+    harmless = ("SCAN load_clock", "SCAN anon_")  # one row; what a subquery has found
+    scanned = [step for step in plan if step.startswith("SCAN") and not step.startswith(harmless)]
+    assert scanned == []
+    assert any("SEARCH resource" in step for step in plan)
