@@ -15,7 +15,7 @@ from server.storage.database import Database
 from tests.authorization.smart_app import PASSWORD, SmartApp, events, hidden_fields
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-PAGES = ["/", "/sign-in", "/account", "/consent", "/authorize"]
+PAGES = ["/sign-in", "/account", "/consent", "/authorize"]
 
 
 def attempt(app: SmartApp, username: str, password: str) -> Response:

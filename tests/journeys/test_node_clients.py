@@ -105,7 +105,7 @@ def ids(records: list[dict[str, Any]]) -> list[str]:
 def story(workshop: Path, script: str, running: Running, client_id: str, secret: str = "") -> dict[str, Any]:
     """Run a script, play the member at the address it names, and answer what it tells at the end."""
     settings = {
-        "issuer": running.server.base_url,
+        "issuer": running.server.fhir_base,
         "fhirBase": running.server.fhir_base,
         "clientId": client_id,
         "clientSecret": secret,
@@ -176,7 +176,7 @@ def test_openid_client_discovers_checks_the_id_token_refreshes_and_is_revoked(
     assert seen["supportsPKCE"] is True
     assert set(seen["scope"].split()) == set(SCOPE.split())
     claims = seen["claims"]
-    assert (claims["iss"], claims["aud"]) == (running.server.base_url, client_id)
+    assert (claims["iss"], claims["aud"]) == (running.server.fhir_base, client_id)
     assert claims["fhirUser"] == f"{running.server.fhir_base}/Patient/{MEMBER}"
     assert seen["userinfo"] is None or seen["userinfo"]["sub"] == claims["sub"]
     assert seen["patient"] == seen["user"] == seen["again"] == MEMBER
