@@ -25,7 +25,7 @@ test: .venv/.test
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 evidence: .venv/.test
-	$(BIN)/python loadtests/hot_path.py
+	$(BIN)/python -m loadtests.hot_path --output docs/evidence/hot_path.md
 
 docs: .venv/.run
 	$(BIN)/python -m server.documentation

@@ -101,9 +101,11 @@ class AnswerLedger:
     async def _flush(self) -> None:
         try:
             while self._events:
-                # Two turns of the event loop: requests that have arrived already join this commit.
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
+                # As long as a turn of the event loop brings more requests, they join this commit.
+                joined = 0
+                while joined < len(self._events) < 64:
+                    joined = len(self._events)
+                    await asyncio.sleep(0)
                 events, self._events = self._events, []
                 await self._commit(events)
         finally:
