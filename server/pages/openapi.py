@@ -13,11 +13,12 @@ from starlette.routing import BaseRoute
 
 from server import __version__
 from server.authorization import discovery
+from server.authorization.endpoint_forms import AUTHORIZE_OPERATION, CLIENT_SCHEME
+from server.authorization.protocol import FORM
 from server.authorization.routes import PUBLIC_CACHE
 from server.authorization.scopes import supported_scopes
 from server.fhir.answer import FHIR_JSON
 from server.fhir.error_codes import ERROR_CODES
-from server.pages.endpoint_forms import AUTHORIZE_OPERATION, FORMS, form_body
 from server.pages.search_reference import RULES, WORDS
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
@@ -26,7 +27,6 @@ from server.specification.registry import RESOURCES
 PATH = "/openapi.json"
 Json = dict[str, Any]
 _MEDIA_TYPE = FHIR_JSON.decode().partition(";")[0]
-_FORM = "application/x-www-form-urlencoded"
 _TEXT: Json = {"type": "string"}
 _SINGLE = ("_count", "_format")
 _SCHEMAS: Json = {
@@ -101,9 +101,6 @@ def openapi_document(routes: Sequence[BaseRoute], settings: Settings) -> Json:
     for path, operations in paths.items():
         _name(path, operations)
     paths[discovery.AUTHORIZE] = {"get": AUTHORIZE_OPERATION}
-    for path, fields in FORMS.items():
-        paths[path]["post"]["requestBody"] = form_body(fields)
-        paths[path]["post"]["security"] = [{}, {"client": []}]
     paths["/fhir/metadata"] = {"get": _metadata()}
     for row in RESOURCES.values():
         paths.update(_paths_of(row))
@@ -139,7 +136,7 @@ def _paths_of(row: ResourceDefinition) -> Iterator[tuple[str, Json]]:
     if SEARCH_TYPE in row.interactions:
         fields = {field["name"]: field["schema"] for field in _search_fields(row)}
         post = _operation(row, "s", "searchByPost", "Search, with the parameters in a form", "Bundle", (400, 413, 415))
-        post["requestBody"] = {"content": {_FORM: {"schema": {"type": "object", "properties": fields}}}}
+        post["requestBody"] = {"content": {FORM: {"schema": {"type": "object", "properties": fields}}}}
         get = _operation(row, "s", "search", f"Search {row.type}", "Bundle", (400,))
         yield base, {"get": {**get, "parameters": list(_search_fields(row))}}
         yield f"{base}/_search", {"post": post}
@@ -214,7 +211,7 @@ def _security_schemes(settings: Settings) -> Json:
             "description": "SMART App Launch: authorization code with PKCE (S256)",
             "flows": {"authorizationCode": flow},
         },
-        "client": {
+        CLIENT_SCHEME: {
             "type": "http",
             "scheme": "basic",
             "description": "client_id and client_secret of a confidential app",

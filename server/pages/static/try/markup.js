@@ -18,13 +18,21 @@ export function facts(pairs, properties = { class: "facts" }) {
   return node("dl", properties, shown.flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value)]));
 }
 
-/** A table that can be scrolled by keyboard where it does not fit. */
-export function table(label, headings, rows) {
-  const head = node("thead", {}, node("tr", {}, headings.map((text) => node("th", { scope: "col" }, text))));
+/** A table that can be scrolled by keyboard where it does not fit; `stacks`: on a narrow screen its rows become blocks. */
+export function table(label, headings, rows, { stacks = false } = {}) {
+  const head = node("thead", { role: "rowgroup" }, node("tr", { role: "row" }, headings.map((text) => node("th", { scope: "col", role: "columnheader" }, text))));
   const body = rows.map(([first, ...rest]) =>
-    node("tr", {}, node("th", { scope: "row" }, first), rest.map((cell) => node("td", {}, cell))),
+    node(
+      "tr",
+      { role: "row" },
+      node("th", { scope: "row", role: "rowheader" }, first),
+      rest.map((cell, index) => node("td", { role: "cell", "data-label": headings[index + 1] }, cell)),
+    ),
   );
-  return node("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, node("table", {}, head, node("tbody", {}, body)));
+  // Roles are spelled out because a narrow screen lays the rows out as blocks, and browsers then forget that it is a table.
+  const whole = node("table", { role: "table", "aria-label": label }, head, node("tbody", { role: "rowgroup" }, body));
+  if (stacks) whole.className = "stacks";
+  return node("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, whole);
 }
 
 /** A list of which the first few are shown, and a button for the rest. */

@@ -123,12 +123,12 @@ function medications(found) {
 function laboratory(found) {
   const rows = newestFirst(found[0].matches.map(records.laboratoryResult));
   const unusual = (row) => row.meaning && row.meaning !== "Normal";
-  return table("Lab results", ["Test", "Result", "Usual range", "Date"], rows.map((row) => [
+  return table("Table of lab results", ["Test", "Result", "Usual range", "Date"], rows.map((row) => [
     row.test,
     node("span", {}, row.result, unusual(row) ? [" ", tag(row.meaning, "mixed")] : ""),
     row.normal || "–",
     node("span", { class: "nowrap" }, records.day(row.date)),
-  ]));
+  ]), { stacks: true });
 }
 
 /** Each panel: its title, the searches it makes (the first must be permitted), and how it shows what they found. */

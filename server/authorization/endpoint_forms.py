@@ -5,9 +5,11 @@ https://www.rfc-editor.org/rfc/rfc6749#section-4.1, RFC 7636, RFC 7009, RFC 7662
 
 from typing import Any
 
-from server.authorization import discovery
+from server.authorization.protocol import FORM
 
 Json = dict[str, Any]
+CLIENT_SCHEME = "client"
+"""The security scheme of a confidential client in the OpenAPI document."""
 Fields = dict[str, tuple[str, bool]]
 """Field name to what it is, and whether it must be sent."""
 
@@ -15,23 +17,19 @@ _CLIENT: Fields = {
     "client_id": ("The app; public apps send it here, confidential ones may authenticate with HTTP Basic.", False),
     "client_secret": ("Of a confidential app that does not use HTTP Basic.", False),
 }
-_ABOUT_TOKEN: Fields = {
+ABOUT_TOKEN: Fields = {
     "token": ("An access token or a refresh token.", True),
     "token_type_hint": ("access_token or refresh_token.", False),
     **_CLIENT,
 }
-FORMS: dict[str, Fields] = {
-    discovery.TOKEN: {
-        "grant_type": ("authorization_code or refresh_token.", True),
-        "code": ("For authorization_code: what the redirect brought.", False),
-        "redirect_uri": ("For authorization_code: as in the authorization request.", False),
-        "code_verifier": ("For authorization_code: the secret behind the code challenge.", False),
-        "refresh_token": ("For refresh_token.", False),
-        "scope": ("For refresh_token: fewer scopes than were granted.", False),
-        **_CLIENT,
-    },
-    discovery.REVOKE: _ABOUT_TOKEN,
-    discovery.INTROSPECT: _ABOUT_TOKEN,
+TOKEN: Fields = {
+    "grant_type": ("authorization_code or refresh_token.", True),
+    "code": ("For authorization_code: what the redirect brought.", False),
+    "redirect_uri": ("For authorization_code: as in the authorization request.", False),
+    "code_verifier": ("For authorization_code: the secret behind the code challenge.", False),
+    "refresh_token": ("For refresh_token.", False),
+    "scope": ("For refresh_token: fewer scopes than were granted.", False),
+    **_CLIENT,
 }
 _AUTHORIZE: Fields = {
     "response_type": ("code.", True),
@@ -63,11 +61,12 @@ AUTHORIZE_OPERATION: Json = {
 
 
 def form_body(fields: Fields) -> Json:
-    """A form as a request body."""
+    """A form as the request body of an operation, and the ways in which a client may say who it is."""
     properties = {name: {"type": "string", "description": text} for name, (text, _) in fields.items()}
     schema = {
         "type": "object",
         "required": [name for name, (_, required) in fields.items() if required],
         "properties": properties,
     }
-    return {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}
+    body = {"required": True, "content": {FORM: {"schema": schema}}}
+    return {"requestBody": body, "security": [{}, {CLIENT_SCHEME: []}]}
