@@ -166,6 +166,8 @@ def _allowed(parameter: SearchParameter, type_name: str) -> bool:
 
 
 def _dates(parameter: SearchParameter, value: Any) -> Iterator[Date]:
+    if parameter.instant and isinstance(value, str):
+        value = dates.Instant(value)
     try:
         intervals = dates.entries(value)
     except ValueError as error:

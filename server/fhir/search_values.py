@@ -79,7 +79,7 @@ def criterion(
     if parameter.code == "_id":
         if modifier:
             raise bad_parameter(parameter.code, f"the modifier ':{modifier}' is not supported.")
-        possible = tuple(id for v in split(value) if ID.fullmatch(id := _unescape(v)))
+        possible = tuple(id for v in split(value) if ID.fullmatch(id := _unescape(v.removeprefix("|"))))
         return IdCriterion(possible) if possible else NothingCriterion()
     return _READERS[parameter.type](parameter, modifier, value, context)
 

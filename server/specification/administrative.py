@@ -21,7 +21,9 @@ C4BB = f"{CARIN.canonical}/SearchParameter/"
 PROVENANCE = ("Provenance:target",)
 
 ID = SearchParameter("_id", TOKEN, "Resource.id", CORE + "Resource-id")
-LAST_UPDATED = SearchParameter("_lastUpdated", DATE, "Resource.meta.lastUpdated", CORE + "Resource-lastUpdated")
+LAST_UPDATED = SearchParameter(
+    "_lastUpdated", DATE, "Resource.meta.lastUpdated", CORE + "Resource-lastUpdated", instant=True
+)
 EVERY_TYPE = (ID, LAST_UPDATED)
 """Parameters of every row: https://hl7.org/fhir/R4/search.html#all"""
 

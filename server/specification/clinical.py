@@ -148,7 +148,7 @@ ROWS = (
         "subject",
         ("us-core-documentreference",),
         _us("DocumentReference", "category", TOKEN, "category"),
-        _us("DocumentReference", "date", DATE, "date"),
+        SearchParameter("date", DATE, "DocumentReference.date", US + "documentreference-date", instant=True),
         _us("DocumentReference", "period", DATE, "context.period"),
         _us("DocumentReference", "status", TOKEN, "status"),
         _us("DocumentReference", "type", TOKEN, "type"),

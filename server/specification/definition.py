@@ -29,6 +29,7 @@ class SearchParameter:
 
     ``expression`` is the guide's literal FHIRPath (of a core parameter shared by many types: this type's branches);
     ``canonical`` names the published SearchParameter; ``also`` names those of other guides with the same meaning.
+    ``instant``: the element is of type instant, a point in time, where a dateTime of the same text has a width.
     """
 
     code: str
@@ -37,6 +38,7 @@ class SearchParameter:
     canonical: str
     targets: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    instant: bool = False
 
     def __post_init__(self) -> None:
         if (self.type is SearchType.REFERENCE) != bool(self.targets):

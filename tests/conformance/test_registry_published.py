@@ -103,6 +103,22 @@ def test_a_profile_is_published_in_every_version_served_or_the_newest(
         assert definition["type"] == row.type
 
 
+@pytest.mark.parametrize(("row", "parameter"), PARAMETERS, ids=named)
+def test_a_parameter_on_an_instant_says_so(
+    row: ResourceDefinition, parameter: SearchParameter, published: Sequence[Package]
+) -> None:
+    """An instant is a point in time, a dateTime of the same text is not; what an element is, the profiles say."""
+    types = {
+        kind["code"]
+        for profile in row.profiles
+        for _, definition in publications(published, profile.canonical)
+        for element in definition["snapshot"]["element"]
+        if element["path"] == parameter.expression.replace("Resource.", f"{row.type}.")
+        for kind in element.get("type", [])
+    }
+    assert parameter.instant == (types == {"instant"}) or not types, types
+
+
 def test_the_guides_served_are_those_of_the_packages(published: Sequence[Package]) -> None:
     there = {(package.id, package.version) for package in published}
     assert {(guide.package, version) for guide in GUIDES for version in guide.versions} <= there
