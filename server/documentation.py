@@ -59,7 +59,11 @@ def _owner(row: ResourceDefinition) -> str:
     if row.membership.kind in OWNER:
         return OWNER[row.membership.kind]
     if row.membership.kind is MembershipKind.NAMED:
-        return "every member whose " + " or ".join(f"`{expression}`" for expression in row.membership.named_by) + " names it"
+        return (
+            "every member whose "
+            + " or ".join(f"`{expression}`" for expression in row.membership.named_by)
+            + " names it"
+        )
     prefix = "whoever owns its " if row.membership.kind is MembershipKind.VIA else "the member in "
     return f"{prefix}`{row.membership.path}`"
 
