@@ -171,7 +171,7 @@ class FHIRApplication:
                 interaction=answer.interaction,
                 resource_type=answer.resource_type,
                 status=answer.status,
-                resources=answer.resources,
+                resources=0 if request.method == "HEAD" else answer.resources,
             )
         )
         return answer
@@ -206,7 +206,7 @@ class FHIRApplication:
                 )
             if found.interaction == SEARCH_TYPE:
                 pairs = request.pairs if request.method != "POST" else request.pairs + await request.form()
-                strict = b"handling=strict" in request.header(b"prefer").replace(b" ", b"").lower()
+                strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
                 return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
             if found.interaction == VREAD:
                 return await self._interactions.vread(definition, found.id, found.version, access)

@@ -110,7 +110,13 @@ def _one(interaction: str, type: str, id: str, found: StoredResource | None, if_
         "etag": etag,
         "last-modified": clock.http_date(found.last_updated),
     }
-    if if_none_match and etag.encode() in [tag.strip() for tag in if_none_match.split(b",")]:
+    if if_none_match and _is_known(found.version, if_none_match):
         return Answer(304, b"", headers=headers, interaction=interaction, resource_type=type)
     own = 1 if found.patient else 0
     return Answer(200, found.body, headers=headers, interaction=interaction, resource_type=type, resources=own)
+
+
+def _is_known(version: str, if_none_match: bytes) -> bool:
+    """Whether the header names the version, compared weakly (RFC 9110 section 13.1.2)."""
+    tags = [tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b",")]
+    return b"*" in tags or b'"%b"' % version.encode() in tags

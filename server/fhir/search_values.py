@@ -114,7 +114,8 @@ def _string(parameter: SearchParameter, modifier: str, value: str, _context: Con
     if modifier == EXACT:
         return StringCriterion(parameter.code, tuple(StringAlternative("exact", text) for text in texts))
     match = "contains" if modifier == CONTAINS else "starts"
-    return StringCriterion(parameter.code, tuple(StringAlternative(match, fold(text)) for text in texts))
+    folded = tuple(StringAlternative(match, text) for text in map(fold, texts) if text)
+    return StringCriterion(parameter.code, folded) if folded else NothingCriterion()
 
 
 def _date(parameter: SearchParameter, _modifier: str, value: str, context: Context) -> Criterion:

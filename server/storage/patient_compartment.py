@@ -198,10 +198,11 @@ class PatientCompartment:
         return found[0] if found else None
 
     async def vread(self, type: str, id: str, version: str) -> StoredResource | None:
-        """That version, if it belonged to this member or the directory; a tombstone if it records a deletion; or None."""
-        current = await self._fetch(_READ, type=type, id=id)
-        if current and current[0].version == version:
-            return current[0]
+        """That version, if it belonged to this member or the directory; a tombstone for every version of a resource that was
+        retracted or has left this member; or None."""
+        current = await self.read(type, id)
+        if current is None or current.deleted or current.version == version:
+            return current
         found = await self._fetch(_VREAD, type=type, id=id, version=version)
         return found[0] if found else None
 
