@@ -37,6 +37,7 @@ class Application:
             version=__version__,
             lifespan=self._lifespan,
             openapi_url=None,
+            redirect_slashes=False,
         )
         self.web.include_router(authorization.create_router(self.database, settings, self.ledger))
         self.web.include_router(front_door.create_router(settings))

@@ -239,11 +239,15 @@ def account_add(
         strict=True,
     )
     with _migrated_database() as (database, _):
-        add_account(database, username, password, name, tuple(members))
+        added = add_account(database, username, password, name, tuple(members))
         with database.reading() as transaction:
             for patient in Population(transaction).missing(MEMBER_TYPE, patients):
                 print(f"warning: no {MEMBER_TYPE} {patient} is loaded yet", file=sys.stderr)
     print(f"{username} may sign in and act for {', '.join(patients)}.")
+    if added.ended_grants:
+        print(f"Ended {added.ended_grants} grants to apps, for members {username} may act for no longer.")
+    if added.ended_sessions:
+        print(f"Ended {added.ended_sessions} sign-in sessions, as the password is new.")
 
 
 def _for_each(patients: list[str], given: list[str] | None, default: str, option: str) -> list[str]:

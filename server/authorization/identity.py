@@ -17,14 +17,17 @@ from sqlalchemy import Row
 
 from server import clock
 from server.authorization.access import PRODUCTION, environment_of
+from server.authorization.tokens import end_grant, find_grant
 from server.settings import Settings
 from server.specification.registry import MEMBER_TYPE, REPRESENTATIVE_TYPE
 from server.storage.authorization_store import (
     ACCOUNT_BY_USERNAME,
     DELETE_ACCOUNT_MEMBERS,
+    DELETE_SESSIONS_OF_ACCOUNT,
     INSERT_ACCOUNT,
     INSERT_ACCOUNT_MEMBER,
     INSERT_MEMBER,
+    LIVE_GRANTS_OF_ACCOUNT,
     MEMBER_BY_PATIENT,
     MEMBERS_OF_ACCOUNT,
     SIGN_IN_FAILED,
@@ -33,7 +36,7 @@ from server.storage.authorization_store import (
     UPDATE_MEMBER,
 )
 from server.storage.database import Database, Transaction
-from server.storage.ledger import EventLedger, LedgerEvent, new_request_id
+from server.storage.ledger import EventLedger, LedgerEvent, RecordingTransaction, new_request_id
 
 SELF, REPRESENTATIVE = "self", "representative"
 FAILURES_BEFORE_PAUSE = 10
@@ -146,17 +149,27 @@ def _verify(password_hash: str, password: str) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class AddedAccount:
+    """An account as it was made or updated, and what the update ended."""
+
+    id: str
+    ended_grants: int
+    ended_sessions: int
+
+
 def add_account(
     database: Database,
     username: str,
     password: str,
     display_name: str,
     members: Sequence[tuple[str, str, str]] = (),
-) -> str:
-    """Make an account, or update the one of this username; answer its id.
+) -> AddedAccount:
+    """Make an account, or update the one of this username.
 
     ``members``: (Patient id, relationship, RelatedPerson id or ''); relationship 'self', or what the person is to the member ('parent'). They
-    replace those the account had. Raises ValueError with one line that says what is wrong.
+    replace those the account had: what it allowed apps for a member it may act for no longer ends, and a new password ends every
+    session. Raises ValueError with one line that says what is wrong.
     """
     username = username.strip().lower()
     if not username or len(username) > 200 or not username.isprintable():
@@ -168,7 +181,8 @@ def add_account(
     rows = [_member_row(*member) for member in members]
     if len({row["patient"] for row in rows}) != len(rows):
         raise ValueError("a member stands twice in the list")
-    with database.transaction() as transaction:
+    ended_grants = ended_sessions = 0
+    with EventLedger(database).transaction() as transaction:
         before = transaction.first(ACCOUNT_BY_USERNAME, {"username": username})
         values: dict[str, Any] = {"display_name": display_name.strip()}
         if before is None or not _verify(before.password_hash, password):
@@ -180,10 +194,22 @@ def add_account(
         else:
             account = str(before.id)
             transaction.execute(UPDATE_ACCOUNT, {"account": account, **values})
+            if "password_hash" in values:
+                ended_sessions = transaction.execute(DELETE_SESSIONS_OF_ACCOUNT, {"account": account})
+            kept = {row["patient"] for row in rows}
+            ended_grants = _end_grants(transaction, database.settings, account, kept)
         transaction.execute(DELETE_ACCOUNT_MEMBERS, {"account": account})
         if rows:
             transaction.execute(INSERT_ACCOUNT_MEMBER, [{"account": account, **row} for row in rows])
-    return account
+    return AddedAccount(account, ended_grants, ended_sessions)
+
+
+def _end_grants(transaction: RecordingTransaction, settings: Settings, account: str, kept: set[str]) -> int:
+    """End what an account allowed for every other member than these; answer how many grants that were."""
+    live = transaction.all(LIVE_GRANTS_OF_ACCOUNT, {"account": account, "moment": clock.now_microseconds()})
+    grants = [find_grant(transaction, settings, row.id) for row in live if row.patient not in kept]
+    reason = f"account {account} may act for the member no longer"
+    return sum(end_grant(transaction, grant, "account", reason) for grant in grants if grant is not None)
 
 
 def _member_row(patient: str, relationship: str, related_person: str) -> dict[str, str]:
