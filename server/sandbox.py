@@ -21,7 +21,7 @@ from server.storage.population import Population
 
 VAR = Path("var")
 SEED = VAR / "seed"
-FINGERPRINT = SEED / "loaded.sha256"
+FINGERPRINT = VAR / "loaded.sha256"
 MANIFEST = VAR / "sandbox.json"
 CONFIDENTIAL_CLIENT = "sandbox-confidential-app"
 SHOWN_LOGINS = ("vantongeren", "castellanos", "gallagher-ruiz")
