@@ -13,6 +13,8 @@ from server.specification.registry import MEMBER_TYPE
 from server.storage.resource_lookup import Identity
 from server.storage.schema import DIRECTORY, NAMED, UNASSIGNED
 
+_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
+
 
 class NoMemberError(ValueError):
     """A record that belongs to nobody, or to two; ``path`` is the element, the message the reason, ``fix`` the way out."""
@@ -65,6 +67,9 @@ def member(
         return NAMED
     path, found = naming_path(definition), naming_references(definition, resource)
     identities = [named(reference, base) for reference in found]
+    for reference, identity in zip(found, identities, strict=True):
+        if identity is not None and reference.get("type", identity[0]) not in (identity[0], _STRUCTURE + identity[0]):
+            raise NoMemberError(path, "has a type that contradicts its reference", "Make them agree.")
     if kind is MembershipKind.PATH:
         members = {identity[1] for identity in identities if identity is not None and identity[0] == MEMBER_TYPE}
         if len(members) > 1:
