@@ -83,6 +83,8 @@ def _message(error: Exception) -> str:
     """One line for an error: the command line's own, a setting's, the database's, or any other's with its type."""
     if hasattr(error, "format_message"):
         return str(error.format_message())
+    if type(error).__name__ == "SettingsError":
+        return f"a setting cannot be read: {error}"
     if type(error).__module__.startswith("pydantic"):
         wrong = error.errors(include_url=False)[0]  # type: ignore[attr-defined]
         name = "_".join(str(part) for part in wrong["loc"]).upper()
@@ -172,10 +174,14 @@ def load(
     from server.progress import progress_bar
 
     _readable(paths)
-    with _migrated_database() as (database, settings), progress_bar("Loading") as advance:
+    with _migrated_database() as (database, settings):
         from server.ingest import load as ingest
+        from server.ingest.enrolment import read_unit_rows
 
-        outcome = ingest.load(database, settings, paths, on_progress=advance)
+        if settings.reporting_units_file is not None:
+            read_unit_rows(settings.reporting_units_file)  # raises what is wrong with it
+        with progress_bar("Loading") as advance:
+            outcome = ingest.load(database, settings, paths, on_progress=advance)
     print(outcome)
     raise typer.Exit(outcome.exit_code)
 

@@ -34,7 +34,7 @@ def _default(field: FieldInfo) -> str:
     if default is None:
         return "none"
     if isinstance(default, tuple):
-        return "`[" + ", ".join(f'"{value}"' for value in default) + "]`"
+        return "`" + ",".join(default) + "`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
