@@ -272,16 +272,24 @@ def client_add(
         list[str], typer.Option("--redirect-uri", help="Where the app takes its answer; repeat it for several.")
     ],
     confidential: Annotated[
-        bool, typer.Option("--confidential", help="The app keeps a secret; it is printed once.")
-    ] = False,
+        bool | None,
+        typer.Option("--confidential/--public", help="Whether the app keeps a secret, which is printed once."),
+    ] = None,
     scopes: Annotated[
         list[str] | None, typer.Option("--scope", help="What it may ask for at most; without it, all that is offered.")
     ] = None,
     environment: Annotated[
-        Environment, typer.Option("--environment", help="A test app does not count in the CMS report.")
-    ] = Environment.PRODUCTION,
-    kind: Annotated[str, typer.Option("--kind", help="third-party, payer (its own portal) or probe.")] = "third-party",
-    client_id: Annotated[str | None, typer.Option("--id", help="The client id; an existing one is updated.")] = None,
+        Environment | None,
+        typer.Option(
+            "--environment", help="production (default) or test; a test app does not count in the CMS report."
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="third-party (default), payer (its own portal) or probe.")
+    ] = None,
+    client_id: Annotated[
+        str | None, typer.Option("--id", help="The client id; an existing one is updated, and keeps what is not given.")
+    ] = None,
 ) -> None:
     """Register an app."""
     from server.authorization import clients
@@ -292,16 +300,20 @@ def client_add(
             settings,
             name,
             redirect_uris,
-            authentication="client_secret_basic" if confidential else "none",
-            scope=" ".join(scopes or ()),
+            authentication={None: None, True: "client_secret_basic", False: "none"}[confidential],
+            scope=" ".join(scopes) if scopes else None,
             kind=kind,
-            environment=environment.value,
+            environment=None if environment is None else environment.value,
             client_id=client_id,
         )
+        with database.reading() as transaction:
+            app_made = clients.find_client(transaction, made)
     print(f"client_id      {made}")
     if secret is not None:
         print(f"client_secret  {secret}")
         print("The secret is not shown again.")
+    if app_made is not None and not app_made.is_active:
+        print(f"It stays suspended: {app_made.suspended_reason}. Lift that with: patient-access client resume {made}")
 
 
 @client.command("suspend")
@@ -315,6 +327,16 @@ def client_suspend(
     with _migrated_database() as (database, settings):
         clients.suspend(_ledger(database), settings, client_id, reason)
     print(f"{client_id} is suspended.")
+
+
+@client.command("resume")
+def client_resume(client_id: Annotated[str, typer.Argument(help="The client id.", metavar="ID")]) -> None:
+    """Lift an app's suspension: its tokens in force give access again."""
+    from server.authorization import clients
+
+    with _migrated_database() as (database, settings):
+        clients.resume(_ledger(database), settings, client_id)
+    print(f"{client_id} is active again.")
 
 
 def _ledger(database: "Database") -> "EventLedger":

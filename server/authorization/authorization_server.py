@@ -13,6 +13,7 @@ from authlib.oauth2.rfc6749 import (
     AccessDeniedError,
     AuthorizationServer,
     InvalidClientError,
+    InvalidRequestError,
     OAuth2Error,
     OAuth2Request,
 )
@@ -153,6 +154,8 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
             client: RegisteredClient = super().authenticate_client(request, methods, endpoint)
         except (InvalidClientError, UnicodeDecodeError) as error:
             raise ClientNotProvenError from error
+        if request.form.get("client_id", client.client_id) != client.client_id and _has_basic(request):
+            raise InvalidRequestError("The Authorization header and 'client_id' name different clients.")
         request.client = client
         if not client.is_active:
             raise UnauthorizedClientError(describable(f"This app is suspended: {client.suspended_reason}"))
@@ -226,6 +229,11 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         if stored is None or stored.is_expired() or stored.is_revoked():
             return None
         return self.query_client(stored.grant.client_id)
+
+
+def _has_basic(request: ProtocolRequest) -> bool:
+    scheme: str = (request.headers.get("Authorization") or "").partition(" ")[0]
+    return scheme.lower() == "basic"
 
 
 class _Issuer(IssuerParameter):  # type: ignore[misc]

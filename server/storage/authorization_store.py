@@ -94,6 +94,12 @@ SUSPEND_CLIENT = (
     .values(status="suspended", suspended_at=_NOW, suspended_reason=bindparam("reason"))
 )
 """Values: client, moment, reason."""
+RESUME_CLIENT = (
+    update(CLIENT)
+    .where(CLIENT.c.id == bindparam("client"), CLIENT.c.status != "active")
+    .values(status="active", suspended_at=None, suspended_reason="")
+)
+"""Values: client."""
 REDIRECT_URIS_LIKE = select(CLIENT.c.redirect_uris).where(
     CLIENT.c.status == "active", CLIENT.c.redirect_uris.contains(bindparam("origin"), autoescape=False)
 )

@@ -183,3 +183,9 @@ def test_each_check_has_a_name_and_the_redirect_is_trusted_before_it_is_used() -
     told = [check.told_to_app for check in CHECKS]
     assert told == sorted(told)
     assert CHECKS[told.index(True) - 1].name == "redirect_uri registered"
+
+
+def test_a_state_too_long_for_a_redirect_is_refused(app: SmartApp) -> None:
+    assert app.authorize(state="s" * 4096).headers["location"].startswith("/sign-in")
+    answer = told_to_app(app.authorize(state="s" * 4097))
+    assert (answer["error"], "state" in answer) == ("invalid_request", False)

@@ -179,3 +179,21 @@ def test_help_needs_no_database(call: PatientAccess, command: list[str]) -> None
 )
 def test_a_server_on_this_machine_knows_its_address(host: str, base_url: str) -> None:
     assert launcher.local_base_url(host, 8000) == base_url
+
+
+def test_an_app_that_is_updated_keeps_what_is_not_given(patient_access: PatientAccess, database: Database) -> None:
+    update = ("client", "add", "--id", "one", "--name", "One", "--redirect-uri", "https://app.example/a")
+    limits = ("--confidential", "--environment", "test", "--kind", "payer", "--scope", "patient/Patient.rs")
+    patient_access(*update, *limits)
+    patient_access("client", "suspend", "one", "--reason", "a doubt")
+    outcome = patient_access(*update)
+    assert (outcome.code, "It stays suspended: a doubt" in outcome.out) == (0, True)
+    with database.reading() as transaction:
+        client = clients.find_client(transaction, "one")
+    assert client is not None
+    kept = (client.environment, client.kind, client.authentication, client.scope)
+    assert kept == ("test", "payer", "client_secret_basic", "patient/Patient.rs")
+    assert patient_access("client", "resume", "one").out == "one is active again.\n"
+    assert "suspended" not in patient_access(*update, "--public").out
+    again = patient_access("client", "resume", "one")
+    assert (again.code, again.err) == (2, "error: client one is not suspended\n")
