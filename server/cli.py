@@ -214,11 +214,11 @@ def account_add(
         list[str], typer.Option("--patient", help="A Patient id the person may act for; repeat it for several.")
     ],
     password: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--password", prompt=True, confirmation_prompt=True, hide_input=True, help="Asked for when not given."
+            "--password", help="Asked for when not given; without a terminal, the first line of standard input."
         ),
-    ],
+    ] = None,
     relationships: Annotated[
         list[str] | None,
         typer.Option(
@@ -234,7 +234,7 @@ def account_add(
 ) -> None:
     """Let a member, or someone who acts for members, sign in."""
     from server.authorization.identity import add_account
-    from server.specification.registry import MEMBER_TYPE
+    from server.specification.registry import MEMBER_TYPE, REPRESENTATIVE_TYPE
     from server.storage.population import Population
 
     patients = [patient.removeprefix(f"{MEMBER_TYPE}/") for patient in patients]
@@ -245,15 +245,24 @@ def account_add(
         strict=True,
     )
     with _migrated_database() as (database, _):
-        added = add_account(database, username, password, name, tuple(members))
+        added = add_account(database, username, password or _password(), name, tuple(members))
         with database.reading() as transaction:
             for patient in Population(transaction).missing(MEMBER_TYPE, patients):
                 print(f"warning: no {MEMBER_TYPE} {patient} is loaded yet", file=sys.stderr)
+            persons = [id.removeprefix(f"{REPRESENTATIVE_TYPE}/") for id in related_persons or () if id]
+            for person in Population(transaction).missing(REPRESENTATIVE_TYPE, persons):
+                print(f"warning: no {REPRESENTATIVE_TYPE} {person} is loaded yet", file=sys.stderr)
     print(f"{username} may sign in and act for {', '.join(patients)}.")
     if added.ended_grants:
         print(f"Ended {added.ended_grants} grants to apps, for members {username} may act for no longer.")
     if added.ended_sessions:
         print(f"Ended {added.ended_sessions} sign-in sessions, as the password is new.")
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 def _for_each(patients: list[str], given: list[str] | None, default: str, option: str) -> list[str]:

@@ -3,10 +3,12 @@
 https://pages.nist.gov/800-63-4/sp800-63b.html#password - passwords are argon2; a failure never says whether the account exists.
 """
 
+import re
 import secrets
-import time
+import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +46,30 @@ PAUSE_MICROSECONDS = 60_000_000
 LONGEST_PASSWORD = 256
 FAILURE_SECONDS = 0.25
 """How long every failed sign-in takes at least: what was looked up and written in between cannot be told from outside."""
+CHECKS_AT_A_TIME, MOST_WAITING = 2, 20
+"""Passwords a process checks at the same time, each with 19 MB, and sign-ins that wait for it at most."""
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _NOBODY = _HASHER.hash(secrets.token_urlsafe(16))
 """What a password is compared with when there is no such account, so that the answer takes as long."""
+_FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_checking = threading.BoundedSemaphore(CHECKS_AT_A_TIME)
+_places = threading.BoundedSemaphore(CHECKS_AT_A_TIME + MOST_WAITING)
+
+
+class BusyError(Exception):
+    """Too many people sign in at this moment."""
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    if not _places.acquire(blocking=False):
+        raise BusyError
+    try:
+        with _checking:
+            yield
+    finally:
+        _places.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +94,15 @@ class ActsFor:
 
 
 def sign_in(database: Database, ledger: EventLedger, settings: Settings, username: str, password: str) -> str | None:
-    """The account id when the password is right, else None, after the same work and the same time in every case.
+    """The account id when the password is right, else None, after the same work in every case. Raises BusyError.
 
-    After ten wrong passwords in a row an account pauses for a minute after each further one. A wrong password for an account
+    Whoever asks keeps the answer None back until FAILURE_SECONDS have passed, without holding a thread. After ten wrong passwords in a row an account pauses for a minute after each further one. A wrong password for an account
     that exists is a refusal in the ledger.
     """
-    started = time.monotonic()
-    account = _check_password(database, ledger, settings, username, password)
-    if account is None:
-        time.sleep(max(0.0, started + FAILURE_SECONDS - time.monotonic()))
-    return account
-
-
-def _check_password(
-    database: Database, ledger: EventLedger, settings: Settings, username: str, password: str
-) -> str | None:
     with database.reading() as reading:
         row = reading.first(ACCOUNT_BY_USERNAME, {"username": username.strip().lower()})
-    correct = _verify(_NOBODY if row is None else row.password_hash, password)
+    with _one_of_few():
+        correct = _verify(_NOBODY if row is None else row.password_hash, password)
     if row is None:
         return None
     now = clock.now_microseconds()
@@ -176,8 +189,8 @@ def add_account(
         raise ValueError("a username has 1 to 200 printable characters")
     if not 8 <= len(password) <= LONGEST_PASSWORD:
         raise ValueError(f"a password has 8 to {LONGEST_PASSWORD} characters")
-    if not display_name.strip():
-        raise ValueError("an account needs the person's name")
+    if not display_name.strip() or not display_name.isprintable():
+        raise ValueError("an account needs the person's name, in printable characters")
     rows = [_member_row(*member) for member in members]
     if len({row["patient"] for row in rows}) != len(rows):
         raise ValueError("a member stands twice in the list")
@@ -218,6 +231,8 @@ def _member_row(patient: str, relationship: str, related_person: str) -> dict[st
     relationship = relationship.strip().lower()
     if not patient or not relationship:
         raise ValueError("a member is named by a Patient id and a relationship ('self', 'parent', ...)")
+    if not _FHIR_ID.fullmatch(patient) or (related_person and not _FHIR_ID.fullmatch(related_person)):
+        raise ValueError("an id has 1 to 64 letters, digits, - and . (FHIR R4 id)")
     if relationship == SELF and related_person:
         raise ValueError(f"member {patient}: who acts for themself has no {REPRESENTATIVE_TYPE}")
     reference = f"{REPRESENTATIVE_TYPE}/{related_person}" if related_person else ""

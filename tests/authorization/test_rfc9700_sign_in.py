@@ -1,5 +1,6 @@
 """RFC 9700 sections 4.7 and 4.16, RFC 6265: sign-in, its session, its forms, and what a failure does not reveal."""
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ from starlette.testclient import TestClient
 
 from server import clock
 from server.app import create_app
-from server.authorization.identity import FAILURE_SECONDS, FAILURES_BEFORE_PAUSE, add_account
+from server.authorization.identity import FAILURE_SECONDS, FAILURES_BEFORE_PAUSE, _one_of_few, add_account
 from server.settings import Settings
 from server.storage.database import Database
 from tests.authorization.smart_app import PASSWORD, SmartApp, events, hidden_fields
@@ -208,3 +209,12 @@ def test_a_path_with_a_slash_more_is_not_found_and_leads_nowhere(app: SmartApp, 
         with subtests.test(path=path):
             response = app.web.get(path + "/", headers={"Host": "evil.example"})
             assert (response.status_code, "location" in response.headers) == (404, False)
+
+
+def test_when_too_many_wait_the_page_says_busy(app: SmartApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.authorization.identity._places", threading.BoundedSemaphore(1))
+    assert attempt(app, "nobody", "wrong").status_code == 400
+    with _one_of_few():
+        response = attempt(app, "ada", PASSWORD)
+    assert (response.status_code, "We are busy, try again" in response.text) == (503, True)
+    assert attempt(app, "ada", PASSWORD).status_code == 303

@@ -1,6 +1,7 @@
 """What each command does to the database, and what it says, on SQLite and on PostgreSQL."""
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_an_account_may_act_for_several_members(
         *("--patient", "Patient/1", "--relationship", "self"),
         *("--patient", "2", "--relationship", "parent", "--related-person", "", "--related-person", "r2"),
     )
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, "warning: no RelatedPerson r2 is loaded yet\n")
     assert outcome.out == "jane may sign in and act for 1, 2.\n"
     account = identity.sign_in(database, EventLedger(database), settings, "jane", "correct horse")
     assert account is not None
@@ -197,3 +198,12 @@ def test_an_app_that_is_updated_keeps_what_is_not_given(patient_access: PatientA
     assert "suspended" not in patient_access(*update, "--public").out
     again = patient_access("client", "resume", "one")
     assert (again.code, again.err) == (2, "error: client one is not suspended\n")
+
+
+def test_a_password_comes_from_standard_input(
+    patient_access: PatientAccess, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\nmore\n"))
+    outcome = patient_access("account", "add", "--username", "jane", "--name", "Jane", "--patient", "1")
+    assert (outcome.code, "Warning" in outcome.err) == (0, False)
+    assert identity.sign_in(database, EventLedger(database), settings, "jane", "correct horse") is not None
