@@ -25,7 +25,10 @@ test: .venv/.test
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 evidence: .venv/.test
-	$(BIN)/python -m loadtests.hot_path --output docs/evidence/hot_path.md
+	@missed=0; \
+	$(BIN)/python -m loadtests.hot_path --output docs/evidence/hot_path.md || missed=$$?; \
+	$(BIN)/python -m loadtests.hot_path --postgresql --output docs/evidence/hot_path_postgresql.md || missed=$$?; \
+	exit $$missed
 
 docs: .venv/.run
 	$(BIN)/python -m server.documentation

@@ -1,8 +1,9 @@
 """The hot path: a read, a search of 10 and one of 50 claims, beside a bare ASGI application returning constants of the same sizes.
 
-https://hl7.org/fhir/R4/http.html#read and #search. Run it as ``python -m loadtests.hot_path``; ``--help`` lists the options. It makes
-members and claims in a temporary directory, loads them, signs members in, and lets wrk (or oha) ask both servers in turn. It ends
-within three minutes; exit code 0, 1 when a goal was missed, 2 when nothing could be measured.
+https://hl7.org/fhir/R4/http.html#read and #search. Run it as ``python -m loadtests.hot_path``, on SQLite, or with ``--postgresql`` on
+a PostgreSQL that it starts itself; ``--help`` lists the options. It makes members and claims in a temporary directory, loads them,
+signs members in, and lets wrk (or oha) ask both servers in turn; then the page of 10 with and without gzip. It ends within three
+minutes; exit code 0, 1 when a goal was missed, 2 when nothing could be measured.
 """
 
 import argparse
@@ -19,13 +20,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+import psycopg
 import requests
 
-from loadtests.cases import CALLBACK, CASES, CLAIMS, USERNAME, Member, bare_environment, sign_in, targets, verify
+from loadtests.cases import (
+    CALLBACK,
+    CASES,
+    CLAIMS,
+    COMPRESSED,
+    PLAIN,
+    USERNAME,
+    Case,
+    Member,
+    bare_environment,
+    bytes_sent,
+    sign_in,
+    targets,
+    verify,
+)
 from loadtests.claims import patient_id, write_ndjson
 from loadtests.evidence import Conditions, Result, render
 from loadtests.load_generator import Figures, LoadError, LoadGenerator, Target, median_of
-from loadtests.processes import ProcessError, bare_command, free_port, run, server_command, serving
+from loadtests.processes import ProcessError, bare_command, free_port, postgresql, run, server_command, serving
 from loadtests.smart_dance import DanceError
 
 TOTAL_SECONDS = 170
@@ -76,10 +92,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--members", type=_positive, default=100, help=f"members to load, {CLAIMS} claims each (default 100)"
     )
-    parser.add_argument(
-        "--database-url",
-        help="an empty database to use, e.g. postgresql://…; without it SQLite in a temporary directory",
+    database = parser.add_mutually_exclusive_group()
+    database.add_argument(
+        "--postgresql",
+        action="store_true",
+        help="start a PostgreSQL for it; without it SQLite in a temporary directory",
     )
+    database.add_argument("--database-url", help="an empty database to use, e.g. postgresql://…")
     parser.add_argument("--output", type=Path, help="a file to write as well, e.g. docs/evidence/hot_path.md")
     options = parser.parse_args(arguments)
     options.members = max(options.members, SIGNED_IN)
@@ -105,10 +124,13 @@ def _measured(
     generator: LoadGenerator, options: argparse.Namespace, folder: Path, started: float, servers: ExitStack
 ) -> tuple[str, bool]:
     """The evidence, and whether every goal was reached."""
+    url: str = options.database_url or f"sqlite:///{folder / 'hot-path.db'}"
+    if options.postgresql:
+        url = servers.enter_context(postgresql(folder))
     server_port, bare_port = free_port(), free_port()
     server, bare = f"http://127.0.0.1:{server_port}", f"http://127.0.0.1:{bare_port}"
     environment = {
-        "DATABASE_URL": options.database_url or f"sqlite:///{folder / 'hot-path.db'}",
+        "DATABASE_URL": url,
         "BASE_URL": server,
         "ENVIRONMENT": "production",
         "SECRET_KEY": secrets.token_urlsafe(48),
@@ -122,11 +144,20 @@ def _measured(
     command = bare_command(bare_port, WORKERS)
     servers.enter_context(serving(command, constants, folder / "bare.log", f"{bare}/{CASES[0].slug}"))
     left = TOTAL_SECONDS - AFTER_MEASURING - (time.monotonic() - started)
-    seconds = min(options.seconds, int((left / len(CASES) - 5) / (2 * ROUNDS)))
+    seconds = min(options.seconds, int((left / (len(CASES) + 1) - 5) / (2 * ROUNDS)))
     if seconds < 1:
         raise LoadError(f"only {left:.0f} s are left to measure in; try fewer --members")
-    results = _measure(generator, server, bare, members, seconds, folder)
-    answered = sum(result.server.answered for result in results)
+    asked = _Asked(generator, server, members, seconds, folder)
+    is_postgresql = url.startswith("postgresql")
+    results = []
+    for case in CASES:
+        constant = [Target(f"/{case.slug}", member.token) for member in members]
+        size, measured, beside = asked.beside(case, bare, constant)
+        results.append(_result(case, case.goal(postgresql=is_postgresql), size, measured, beside))
+    _, measured, beside = asked.beside(COMPRESSED, server, targets(PLAIN, members))
+    size = bytes_sent(server, COMPRESSED, members[0])
+    compressed = _result(COMPRESSED, COMPRESSED.goal(postgresql=is_postgresql), size, measured, beside)
+    answered = sum(result.server.answered for result in results) + measured.answered + beside.answered
     conditions = Conditions(
         command=" ".join(["python -m loadtests.hot_path", *_given(options)]),
         tool=generator.version,
@@ -134,7 +165,7 @@ def _measured(
         workers=WORKERS,
         rounds=ROUNDS,
         seconds=seconds,
-        database="PostgreSQL" if options.database_url and "postgresql" in options.database_url else "SQLite",
+        database=_version_of(url) if is_postgresql else "SQLite",
         members=options.members,
         claims=options.members * CLAIMS,
         tokens=SIGNED_IN,
@@ -142,12 +173,18 @@ def _measured(
         ledger_rows=_answers_in_ledger(environment, answered),
         took=time.monotonic() - started,
     )
-    return render(results, conditions), all(result.is_reached for result in results)
+    return render(results, compressed, conditions), all(result.is_reached for result in (*results, compressed))
 
 
 def _given(options: argparse.Namespace) -> list[str]:
-    given = [f"--seconds {options.seconds}", f"--members {options.members}"]
-    return [*given, "--database-url …"] if options.database_url else given
+    database = ["--postgresql"] if options.postgresql else ["--database-url …"] if options.database_url else []
+    return [f"--seconds {options.seconds}", f"--members {options.members}", *database]
+
+
+def _version_of(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        version = connection.info.server_version
+    return f"PostgreSQL {version // 10_000}.{version % 10_000}"
 
 
 def _load(environment: dict[str, str], members: int, folder: Path) -> tuple[str, str]:
@@ -167,26 +204,41 @@ def _load(environment: dict[str, str], members: int, folder: Path) -> tuple[str,
     return client_id, password
 
 
-def _measure(
-    generator: LoadGenerator, server: str, bare: str, members: Sequence[Member], seconds: int, folder: Path
-) -> list[Result]:
-    """Every case: a second to warm up, then the server and the bare application in turn, five times each."""
-    results = []
-    for case in CASES:
-        size = verify(server, case, members)
-        asked = {server: targets(case, members), bare: [Target(f"/{case.slug}", member.token) for member in members]}
-        runs: dict[str, list[Figures]] = {server: [], bare: []}
-        warm = {url: generator.run(url, asked[url], 1, folder) for url in (server, bare)}
+class _Asked:
+    """The server, and how its cases are measured: a second to warm up, then it and what it is compared with in turn."""
+
+    def __init__(
+        self, generator: LoadGenerator, server: str, members: Sequence[Member], seconds: int, folder: Path
+    ) -> None:
+        self._generator = generator
+        self._server = server
+        self._members = members
+        self._seconds = seconds
+        self._folder = folder
+
+    def beside(self, case: Case, other: str, asked_of_other: Sequence[Target]) -> tuple[int, Figures, Figures]:
+        """The size of the body, and the figures of the server and of the other; each counts its warming up as answered too."""
+        size = verify(self._server, case, self._members)
+        both = ((self._server, targets(case, self._members)), (other, asked_of_other))
+        runs: tuple[list[Figures], list[Figures]] = ([], [])
+        warm = [self._generator.run(url, asked, 1, self._folder).answered for url, asked in both]
         for number in range(ROUNDS):
-            for url in (server, bare) if number % 2 == 0 else (bare, server):
-                runs[url].append(generator.run(url, asked[url], seconds, folder))
-        if verify(server, case, members) != size:
+            for which in (0, 1) if number % 2 == 0 else (1, 0):
+                url, asked = both[which]
+                runs[which].append(self._generator.run(url, asked, self._seconds, self._folder))
+        if verify(self._server, case, self._members) != size:
             raise LoadError(f"{case.title}: the size of the body changed")
-        middle = median_of(runs[server])
-        figures = replace(middle, answered=middle.answered + warm[server].answered)
-        results.append(Result(case, size, figures, median_of(runs[bare])))
-        _say(f"{case.title}: {figures.per_second:,.0f} requests/s, ratio {results[-1].ratio:.3f}")
-    return results
+        middle = [median_of(figures) for figures in runs]
+        measured, compared = (
+            replace(figures, answered=figures.answered + warmed) for figures, warmed in zip(middle, warm, strict=True)
+        )
+        return size, measured, compared
+
+
+def _result(case: Case, goal: float, size: int, measured: Figures, beside: Figures) -> Result:
+    result = Result(case, goal, size, measured, beside)
+    _say(f"{case.title}: {measured.per_second:,.0f} requests/s, ratio {result.ratio:.3f}")
+    return result
 
 
 def _answers_in_ledger(environment: dict[str, str], answered: int) -> int:

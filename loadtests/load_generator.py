@@ -21,8 +21,9 @@ _DEADLINE = "aborted due to deadline"
 _SCRIPT = """local requests, next_one = {}, 0
 function init()
   for line in io.lines("@LIST@") do
-    local path, token = line:match("^(%S+) (%S+)$")
-    requests[#requests + 1] = wrk.format("GET", path, {["Authorization"] = "Bearer " .. token})
+    local path, token, encoding = line:match("^(%S+) (%S+) (%S+)$")
+    local headers = {["Authorization"] = "Bearer " .. token, ["Accept-Encoding"] = encoding}
+    requests[#requests + 1] = wrk.format("GET", path, headers)
   end
 end
 function request()
@@ -38,10 +39,11 @@ class LoadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One request that is made: a path with its query, and the bearer token it is made with."""
+    """One request that is made: a path with its query, the bearer token it is made with, and its Accept-Encoding."""
 
     path: str
     token: str
+    encoding: str = "identity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ class LoadGenerator:
                 self._output(self._oha(base_url, targets[self._runs % len(targets)], seconds), seconds)
             )
         listed, script = folder / "requests.txt", folder / "requests.lua"
-        listed.write_text("".join(f"{target.path} {target.token}\n" for target in targets), "utf-8")
+        lines = [f"{target.path} {target.token} {target.encoding}\n" for target in targets]
+        listed.write_text("".join(lines), "utf-8")
         script.write_text(_SCRIPT.replace("@LIST@", str(listed)), "utf-8")
         command = ["-t1", f"-c{self._connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
         return figures_of_wrk(self._output([*command, "-s", str(script), base_url], seconds))
@@ -137,7 +140,8 @@ class LoadGenerator:
         options = subprocess.run([self._program, "--help"], capture_output=True, text=True, timeout=10, check=False)
         as_json = ["--output-format", "json"] if "--output-format" in options.stdout else ["--json"]
         load = ["-c", str(self._connections), "-z", f"{seconds}s", "--disable-compression", "--no-tui", *as_json]
-        return [*load, "-H", f"Authorization: Bearer {target.token}", base_url + target.path]
+        headers = ["-H", f"Authorization: Bearer {target.token}", "-H", f"Accept-Encoding: {target.encoding}"]
+        return [*load, *headers, base_url + target.path]
 
     def _output(self, arguments: list[str], seconds: int) -> str:
         command = [self._program, *arguments]

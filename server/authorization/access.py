@@ -13,13 +13,16 @@ from server.storage.authorization_store import ACCESS_BY_TOKEN
 from server.storage.database import Database
 
 PRODUCTION = "production"
+UNKNOWN, REVOKED, EXPIRED, SUSPENDED = "unknown", "revoked", "expired", "suspended"
+"""Why a token gives no access."""
 
 
 class TokenRefusedError(Exception):
     """The token gives no access: 401 with ``WWW-Authenticate: Bearer error="invalid_token"`` (RFC 6750 section 3.1)."""
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, reason: str, description: str) -> None:
         super().__init__(description)
+        self.reason = reason
         self.description = description
 
 
@@ -41,16 +44,16 @@ async def authenticate(database: Database, settings: Settings, token: str) -> Ac
     """The access a bearer token gives now. Raises TokenRefusedError; DatabaseUnavailableError when the database is down."""
     row = await database.fetch_one(ACCESS_BY_TOKEN, {"hash": sha256(token.encode()).digest()})
     if row is None:
-        raise TokenRefusedError("The access token is not known.")
+        raise TokenRefusedError(UNKNOWN, "The access token is not known.")
     (scope, expires_at, revoked_at, client_id, client_kind, client_status, client_environment) = row[:7]
     (grant_id, patient, actor, grant_expires_at, ended_at, member_environment) = row[7:]
     now = clock.now_microseconds()
     if revoked_at is not None or ended_at is not None:
-        raise TokenRefusedError("The access token was revoked.")
+        raise TokenRefusedError(REVOKED, "The access token was revoked.")
     if expires_at <= now or grant_expires_at <= now:
-        raise TokenRefusedError("The access token expired.")
+        raise TokenRefusedError(EXPIRED, "The access token expired.")
     if client_status != "active":
-        raise TokenRefusedError("The app is suspended.")
+        raise TokenRefusedError(SUSPENDED, "The app is suspended.")
     return Access(
         client_id,
         client_kind,

@@ -21,6 +21,7 @@ from authlib.oauth2.rfc6749 import (
 from server import clock
 from server.authorization.authorization_server import Parameters, describable
 from server.authorization.clients import RegisteredClient
+from server.authorization.discovery import issuer
 from server.authorization.scopes import narrow
 from server.authorization.tokens import SECOND, random_token, token_hash
 from server.settings import Settings
@@ -33,6 +34,8 @@ from server.storage.authorization_store import (
 from server.storage.database import Transaction
 
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+LONGEST_STATE = 4096
+"""Characters: a longer one would make a redirect that browsers and proxies refuse."""
 KEPT = ("response_type", "redirect_uri", "state", "code_challenge", "code_challenge_method", "nonce", "prompt")
 
 
@@ -102,6 +105,11 @@ def _parameters_once(asked: Asked) -> None:
         raise InvalidRequestError(describable(f"Sent more than once: {', '.join(asked.parameters.repeated)}."))
 
 
+def _state_short(asked: Asked) -> None:
+    if len(asked.get("state")) > LONGEST_STATE:
+        raise InvalidRequestError(f"'state' is longer than {LONGEST_STATE} characters, so it is not sent back.")
+
+
 def _response_type_code(asked: Asked) -> None:
     if asked.get("response_type") != "code":
         raise UnsupportedResponseTypeError(describable(asked.get("response_type")) or "(none)")
@@ -150,6 +158,7 @@ CHECKS: tuple[Check, ...] = (
     Check("client active", False, _client_active),
     Check("redirect_uri registered", False, _redirect_uri_registered),
     Check("parameters sent once", True, _parameters_once),
+    Check("state not too long", True, _state_short),
     Check("response_type code", True, _response_type_code),
     Check("no request object", True, _no_request_object),
     Check("aud is the FHIR base", True, _aud_is_fhir_base),
@@ -181,9 +190,9 @@ def refusal(asked: Asked) -> Refusal | None:
 
 def _error_redirect(asked: Asked, error: OAuth2Error) -> str:
     told = [("error", error.error), ("error_description", error.get_error_description())]
-    if asked.get("state"):
+    if 0 < len(asked.get("state")) <= LONGEST_STATE:
         told.append(("state", asked.get("state")))
-    location: str = add_params_to_uri(asked.get("redirect_uri"), [*told, ("iss", asked.settings.base_url)])
+    location: str = add_params_to_uri(asked.get("redirect_uri"), [*told, ("iss", issuer(asked.settings))])
     return location
 
 

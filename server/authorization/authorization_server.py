@@ -13,6 +13,7 @@ from authlib.oauth2.rfc6749 import (
     AccessDeniedError,
     AuthorizationServer,
     InvalidClientError,
+    InvalidRequestError,
     OAuth2Error,
     OAuth2Request,
 )
@@ -29,6 +30,7 @@ from server.authorization.clients import (
     RegisteredClient,
     find_client,
 )
+from server.authorization.discovery import issuer
 from server.authorization.endpoints import IntrospectionEndpoint, RevocationEndpoint
 from server.authorization.grants import AuthorizationCodeGrant, LaunchContext, RefreshTokenGrant, RequiredCodeChallenge
 from server.authorization.keys import SigningKeys
@@ -152,6 +154,8 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
             client: RegisteredClient = super().authenticate_client(request, methods, endpoint)
         except (InvalidClientError, UnicodeDecodeError) as error:
             raise ClientNotProvenError from error
+        if request.form.get("client_id", client.client_id) != client.client_id and _has_basic(request):
+            raise InvalidRequestError("The Authorization header and 'client_id' name different clients.")
         request.client = client
         if not client.is_active:
             raise UnauthorizedClientError(describable(f"This app is suspended: {client.suspended_reason}"))
@@ -227,11 +231,16 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         return self.query_client(stored.grant.client_id)
 
 
+def _has_basic(request: ProtocolRequest) -> bool:
+    scheme: str = (request.headers.get("Authorization") or "").partition(" ")[0]
+    return scheme.lower() == "basic"
+
+
 class _Issuer(IssuerParameter):  # type: ignore[misc]
     """RFC 9207: every authorization response names its issuer."""
 
     def __init__(self, server: SmartAuthorizationServer) -> None:
-        self._issuer = server.settings.base_url
+        self._issuer = issuer(server.settings)
         self(server)
 
     def get_issuer(self) -> str:

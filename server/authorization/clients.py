@@ -25,6 +25,7 @@ from server.storage.authorization_store import (
     CLIENT_BY_ID,
     INSERT_CLIENT,
     REDIRECT_URIS_LIKE,
+    RESUME_CLIENT,
     SUSPEND_CLIENT,
     UPDATE_CLIENT,
 )
@@ -136,20 +137,30 @@ def register(
     name: str,
     redirect_uris: Sequence[str],
     *,
-    authentication: str = PUBLIC,
-    scope: str = "",
-    kind: str = "third-party",
-    environment: str = "production",
+    authentication: str | None = None,
+    scope: str | None = None,
+    kind: str | None = None,
+    environment: str | None = None,
     client_id: str | None = None,
 ) -> tuple[str, str | None]:
     """Register an app; answer its client id and, when confidential, its secret (shown this once).
 
-    ``scope`` '' allows whatever the server offers. With the id of a client that exists, that client is updated and keeps its
-    secret (then the secret answered is None). Raises ValueError with one line that says what is wrong.
+    ``scope`` '' allows whatever the server offers. With the id of a client that exists, that client is updated, and keeps its secret
+    (then the secret answered is None) and what is None here; a new one is then a public third-party app of production. Raises ValueError with one line that says what is wrong.
     """
-    _check(name, redirect_uris, authentication, scope, kind, environment, client_id)
+    if client_id is not None and not _CLIENT_ID.fullmatch(client_id):
+        raise ValueError("a client id has 1 to 64 letters, digits and . _ ~ -")
     with ledger.transaction() as transaction:
         before = find_client(transaction, client_id) if client_id else None
+        if authentication is None:
+            authentication = PUBLIC if before is None else before.authentication
+        if scope is None:
+            scope = "" if before is None else before.scope
+        if kind is None:
+            kind = "third-party" if before is None else before.kind
+        if environment is None:
+            environment = "production" if before is None else before.environment
+        _check(name, redirect_uris, authentication, scope, kind, environment)
         secret = None
         secret_hash = before.secret_hash if before is not None else None
         if authentication == PUBLIC:
@@ -194,6 +205,17 @@ def suspend(ledger: EventLedger, settings: Settings, client_id: str, reason: str
         _record(transaction, settings, client, "suspend", reason.strip())
 
 
+def resume(ledger: EventLedger, settings: Settings, client_id: str) -> None:
+    """Lift an app's suspension: its tokens in force give access again. Raises ValueError when there is none to lift."""
+    with ledger.transaction() as transaction:
+        client = find_client(transaction, client_id)
+        if client is None:
+            raise ValueError(f"no client has the id {client_id}")
+        if transaction.execute(RESUME_CLIENT, {"client": client_id}) == 0:
+            raise ValueError(f"client {client_id} is not suspended")
+        _record(transaction, settings, client, "resume", f"was suspended: {client.suspended_reason}")
+
+
 def _updated(client: RegisteredClient, values: dict[str, Any]) -> RegisteredClient:
     same = {"client_id": client.client_id, "status": client.status, "suspended_reason": client.suspended_reason}
     return RegisteredClient(**{**values, **same, "redirect_uris": tuple(values["redirect_uris"].split("\n"))})
@@ -223,7 +245,6 @@ def _check(
     scope: str,
     kind: str,
     environment: str,
-    client_id: str | None,
 ) -> None:
     if not name.strip() or len(name) > 100 or not name.isprintable():
         raise ValueError("an app needs a name of at most 100 printable characters")
@@ -233,8 +254,6 @@ def _check(
         raise ValueError(f"the kind of a client is one of: {', '.join(KINDS)}")
     if environment not in ENVIRONMENTS:
         raise ValueError(f"the environment of a client is one of: {', '.join(ENVIRONMENTS)}")
-    if client_id is not None and not _CLIENT_ID.fullmatch(client_id):
-        raise ValueError("a client id has 1 to 64 letters, digits and . _ ~ -")
     if not redirect_uris:
         raise ValueError("an app needs at least one redirect URI")
     for uri in redirect_uris:

@@ -20,9 +20,16 @@ AUTHORIZE, TOKEN, REVOKE, INTROSPECT, JWKS, ACCOUNT = (
 )
 CLIENT_AUTHENTICATIONS = ("none", "client_secret_basic", "client_secret_post")
 GRANT_TYPES = ("authorization_code", "refresh_token")
-OPENID_CONFIGURATION = "/.well-known/openid-configuration"
-AUTHORIZATION_SERVER_METADATA = "/.well-known/oauth-authorization-server"
-SMART_CONFIGURATION = "/.well-known/smart-configuration"
+FHIR = "/fhir"
+OPENID_CONFIGURATION = FHIR + "/.well-known/openid-configuration"
+AUTHORIZATION_SERVER_METADATA = "/.well-known/oauth-authorization-server" + FHIR
+SMART_CONFIGURATION = FHIR + "/.well-known/smart-configuration"
+
+
+def issuer(settings: Settings) -> str:
+    """The issuer is the FHIR base: ``iss`` of a launch, ``aud`` of a request and ``iss`` of an answer are one string, as apps expect
+    that look for the discovery documents below the ``iss`` they find in their address."""
+    return settings.fhir_base
 
 
 def oauth_uris(settings: Settings) -> dict[str, str]:
@@ -35,7 +42,7 @@ def authorization_server_metadata(settings: Settings) -> dict[str, Any]:
     """RFC 8414 section 2: what the other documents are made of."""
     uris = oauth_uris(settings)
     return {
-        "issuer": settings.base_url,
+        "issuer": issuer(settings),
         "authorization_endpoint": uris["authorize"],
         "token_endpoint": uris["token"],
         "token_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATIONS),

@@ -11,7 +11,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint as AuthlibIntrospection
 
 from server import clock
 from server.authorization.clients import OWN_ACCESS_TOKEN, REFRESHING_PUBLIC_CLIENT, RegisteredClient
-from server.authorization.discovery import CLIENT_AUTHENTICATIONS
+from server.authorization.discovery import CLIENT_AUTHENTICATIONS, issuer
 from server.authorization.tokens import ACCESS, SECOND, StoredToken, end_grant, fhir_user_url, find_token
 from server.storage.authorization_store import REVOKE_ACCESS_TOKEN
 
@@ -67,7 +67,7 @@ class IntrospectionEndpoint(_AnyTypeHint, AuthlibIntrospectionEndpoint):  # type
             "token_type": "Bearer" if token.type == ACCESS else token.type,
             "exp": token.expires_at // SECOND,
             "iat": token.issued_at // SECOND,
-            "iss": settings.base_url,
+            "iss": issuer(settings),
             "sub": token.grant.account,
             "aud": settings.fhir_base,
             "patient": token.grant.patient,

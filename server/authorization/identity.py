@@ -3,10 +3,12 @@
 https://pages.nist.gov/800-63-4/sp800-63b.html#password - passwords are argon2; a failure never says whether the account exists.
 """
 
+import re
 import secrets
-import time
+import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +19,17 @@ from sqlalchemy import Row
 
 from server import clock
 from server.authorization.access import PRODUCTION, environment_of
+from server.authorization.tokens import end_grant, find_grant
 from server.settings import Settings
 from server.specification.registry import MEMBER_TYPE, REPRESENTATIVE_TYPE
 from server.storage.authorization_store import (
     ACCOUNT_BY_USERNAME,
     DELETE_ACCOUNT_MEMBERS,
+    DELETE_SESSIONS_OF_ACCOUNT,
     INSERT_ACCOUNT,
     INSERT_ACCOUNT_MEMBER,
     INSERT_MEMBER,
+    LIVE_GRANTS_OF_ACCOUNT,
     MEMBER_BY_PATIENT,
     MEMBERS_OF_ACCOUNT,
     SIGN_IN_FAILED,
@@ -33,7 +38,7 @@ from server.storage.authorization_store import (
     UPDATE_MEMBER,
 )
 from server.storage.database import Database, Transaction
-from server.storage.ledger import EventLedger, LedgerEvent, new_request_id
+from server.storage.ledger import EventLedger, LedgerEvent, RecordingTransaction, new_request_id
 
 SELF, REPRESENTATIVE = "self", "representative"
 FAILURES_BEFORE_PAUSE = 10
@@ -41,10 +46,30 @@ PAUSE_MICROSECONDS = 60_000_000
 LONGEST_PASSWORD = 256
 FAILURE_SECONDS = 0.25
 """How long every failed sign-in takes at least: what was looked up and written in between cannot be told from outside."""
+CHECKS_AT_A_TIME, MOST_WAITING = 2, 20
+"""Passwords a process checks at the same time, each with 19 MB, and sign-ins that wait for it at most."""
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _NOBODY = _HASHER.hash(secrets.token_urlsafe(16))
 """What a password is compared with when there is no such account, so that the answer takes as long."""
+_FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_checking = threading.BoundedSemaphore(CHECKS_AT_A_TIME)
+_places = threading.BoundedSemaphore(CHECKS_AT_A_TIME + MOST_WAITING)
+
+
+class BusyError(Exception):
+    """Too many people sign in at this moment."""
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    if not _places.acquire(blocking=False):
+        raise BusyError
+    try:
+        with _checking:
+            yield
+    finally:
+        _places.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +94,15 @@ class ActsFor:
 
 
 def sign_in(database: Database, ledger: EventLedger, settings: Settings, username: str, password: str) -> str | None:
-    """The account id when the password is right, else None, after the same work and the same time in every case.
+    """The account id when the password is right, else None, after the same work in every case. Raises BusyError.
 
-    After ten wrong passwords in a row an account pauses for a minute after each further one. A wrong password for an account
+    Whoever asks keeps the answer None back until FAILURE_SECONDS have passed, without holding a thread. After ten wrong passwords in a row an account pauses for a minute after each further one. A wrong password for an account
     that exists is a refusal in the ledger.
     """
-    started = time.monotonic()
-    account = _check_password(database, ledger, settings, username, password)
-    if account is None:
-        time.sleep(max(0.0, started + FAILURE_SECONDS - time.monotonic()))
-    return account
-
-
-def _check_password(
-    database: Database, ledger: EventLedger, settings: Settings, username: str, password: str
-) -> str | None:
     with database.reading() as reading:
         row = reading.first(ACCOUNT_BY_USERNAME, {"username": username.strip().lower()})
-    correct = _verify(_NOBODY if row is None else row.password_hash, password)
+    with _one_of_few():
+        correct = _verify(_NOBODY if row is None else row.password_hash, password)
     if row is None:
         return None
     now = clock.now_microseconds()
@@ -146,29 +162,40 @@ def _verify(password_hash: str, password: str) -> bool:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class AddedAccount:
+    """An account as it was made or updated, and what the update ended."""
+
+    id: str
+    ended_grants: int
+    ended_sessions: int
+
+
 def add_account(
     database: Database,
     username: str,
     password: str,
     display_name: str,
     members: Sequence[tuple[str, str, str]] = (),
-) -> str:
-    """Make an account, or update the one of this username; answer its id.
+) -> AddedAccount:
+    """Make an account, or update the one of this username.
 
     ``members``: (Patient id, relationship, RelatedPerson id or ''); relationship 'self', or what the person is to the member ('parent'). They
-    replace those the account had. Raises ValueError with one line that says what is wrong.
+    replace those the account had: what it allowed apps for a member it may act for no longer ends, and a new password ends every
+    session. Raises ValueError with one line that says what is wrong.
     """
     username = username.strip().lower()
     if not username or len(username) > 200 or not username.isprintable():
         raise ValueError("a username has 1 to 200 printable characters")
     if not 8 <= len(password) <= LONGEST_PASSWORD:
         raise ValueError(f"a password has 8 to {LONGEST_PASSWORD} characters")
-    if not display_name.strip():
-        raise ValueError("an account needs the person's name")
+    if not display_name.strip() or not display_name.isprintable():
+        raise ValueError("an account needs the person's name, in printable characters")
     rows = [_member_row(*member) for member in members]
     if len({row["patient"] for row in rows}) != len(rows):
         raise ValueError("a member stands twice in the list")
-    with database.transaction() as transaction:
+    ended_grants = ended_sessions = 0
+    with EventLedger(database).transaction() as transaction:
         before = transaction.first(ACCOUNT_BY_USERNAME, {"username": username})
         values: dict[str, Any] = {"display_name": display_name.strip()}
         if before is None or not _verify(before.password_hash, password):
@@ -180,10 +207,22 @@ def add_account(
         else:
             account = str(before.id)
             transaction.execute(UPDATE_ACCOUNT, {"account": account, **values})
+            if "password_hash" in values:
+                ended_sessions = transaction.execute(DELETE_SESSIONS_OF_ACCOUNT, {"account": account})
+            kept = {row["patient"] for row in rows}
+            ended_grants = _end_grants(transaction, database.settings, account, kept)
         transaction.execute(DELETE_ACCOUNT_MEMBERS, {"account": account})
         if rows:
             transaction.execute(INSERT_ACCOUNT_MEMBER, [{"account": account, **row} for row in rows])
-    return account
+    return AddedAccount(account, ended_grants, ended_sessions)
+
+
+def _end_grants(transaction: RecordingTransaction, settings: Settings, account: str, kept: set[str]) -> int:
+    """End what an account allowed for every other member than these; answer how many grants that were."""
+    live = transaction.all(LIVE_GRANTS_OF_ACCOUNT, {"account": account, "moment": clock.now_microseconds()})
+    grants = [find_grant(transaction, settings, row.id) for row in live if row.patient not in kept]
+    reason = f"account {account} may act for the member no longer"
+    return sum(end_grant(transaction, grant, "account", reason) for grant in grants if grant is not None)
 
 
 def _member_row(patient: str, relationship: str, related_person: str) -> dict[str, str]:
@@ -192,6 +231,8 @@ def _member_row(patient: str, relationship: str, related_person: str) -> dict[st
     relationship = relationship.strip().lower()
     if not patient or not relationship:
         raise ValueError("a member is named by a Patient id and a relationship ('self', 'parent', ...)")
+    if not _FHIR_ID.fullmatch(patient) or (related_person and not _FHIR_ID.fullmatch(related_person)):
+        raise ValueError("an id has 1 to 64 letters, digits, - and . (FHIR R4 id)")
     if relationship == SELF and related_person:
         raise ValueError(f"member {patient}: who acts for themself has no {REPRESENTATIVE_TYPE}")
     reference = f"{REPRESENTATIVE_TYPE}/{related_person}" if related_person else ""

@@ -3,19 +3,22 @@
 https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html - without JavaScript; every form carries a CSRF token.
 """
 
+import asyncio
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from server.authorization import authorization_request, consent, protocol
+from server.authorization import authorization_request, consent, identity, protocol
 from server.authorization.access import environment_of
 from server.authorization.authorization_request import Asked, PendingRequest
 from server.authorization.authorization_server import Parameters, ProtocolResponse, SmartAuthorizationServer
 from server.authorization.browser import Browser, Session
 from server.authorization.clients import RegisteredClient, find_client
 from server.authorization.discovery import ACCOUNT, AUTHORIZE
-from server.authorization.identity import ActsFor, members, sign_in
+from server.authorization.identity import ActsFor, BusyError, members, sign_in
 from server.authorization.keys import SigningKeys
 from server.authorization.web_page import WebPages
 from server.settings import Settings
@@ -23,7 +26,7 @@ from server.storage.database import Database, Transaction
 from server.storage.ledger import EventLedger
 
 SIGN_IN, CONSENT, SIGN_OUT = "/sign-in", "/consent", "/sign-out"
-WRONG = "The username or the password is not right. Please try again."
+WRONG = "The username or the password is not right. Please try again. After several wrong tries, wait a minute."
 
 Form = Annotated[Parameters, Depends(protocol.form_parameters)]
 Query = Annotated[Parameters, Depends(protocol.query_parameters)]
@@ -78,8 +81,15 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
         return _sign_in_page(browser, pending, client)
 
     @router.post(SIGN_IN)
-    def do_sign_in(request: Request, form: Form) -> Response:
-        """Check username and password."""
+    async def do_sign_in(request: Request, form: Form) -> Response:
+        """Check username and password; a failure waits here, where it holds no thread."""
+        started = time.monotonic()
+        response = await run_in_threadpool(check_sign_in, request, form)
+        if response.status_code == 400:
+            await asyncio.sleep(max(0.0, started + identity.FAILURE_SECONDS - time.monotonic()))
+        return response
+
+    def check_sign_in(request: Request, form: Parameters) -> Response:
         browser = pages.browsers.of(request)
         if not browser.is_genuine(form.data.get("csrf", "")):
             return pages.form_expired(request)
@@ -89,7 +99,11 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
         if form.data.get("request") and pending is None:
             return _request_over(request)
         username, password = form.data.get("username", ""), form.data.get("password", "")
-        account = sign_in(database, ledger, settings, username, password)
+        try:
+            account = sign_in(database, ledger, settings, username, password)
+        except BusyError:
+            text = "Many people sign in at this moment. Go back and try again in a few seconds."
+            return pages.problem(request, 503, "We are busy, try again", text)
         if account is None:
             return _sign_in_page(browser, pending, client, username=username, failure=WRONG)
         response = _onwards(ACCOUNT if pending is None else CONSENT, pending)

@@ -14,16 +14,14 @@ from server.authorization import discovery, protocol
 from server.authorization.authorization_server import Parameters, ProtocolRequest, ProtocolResponse, describable
 from server.authorization.authorization_server import SmartAuthorizationServer as Server
 from server.authorization.clients import is_origin_of_client
+from server.authorization.endpoint_forms import ABOUT_TOKEN, TOKEN, form_body
 from server.authorization.keys import SigningKeys
 from server.authorization.member_routes import create_member_router
-from server.authorization.web_page import STYLE_PATH, STYLE_SHEET
+from server.authorization.web_page import ICON, ICON_PATH, STYLE_PATH, STYLE_SHEET
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
 
-CLIENT_FORM = ("client_id", "client_secret")
-TOKEN_FORM = ("grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", *CLIENT_FORM)
-REVOKE_FORM = ("token", "token_type_hint", *CLIENT_FORM)
 PUBLIC_CACHE = {"Cache-Control": "public, max-age=300"}
 Form = Annotated[Parameters, Depends(protocol.form_parameters)]
 
@@ -61,20 +59,20 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
                 answer = server.handle_error_response(protocol_request, error)
         return protocol.answer(answer)
 
-    @router.post(discovery.TOKEN, summary="Exchange a code, or refresh", openapi_extra=_form(*TOKEN_FORM))
+    @router.post(discovery.TOKEN, summary="Exchange a code, or refresh", openapi_extra=form_body(TOKEN))
     def token(request: Request, form: Form) -> Response:
         if not form.grant_type:
             raise InvalidRequestError("Missing 'grant_type'.")
         return respond(request, form, "token", lambda server, sent: server.create_token_response(sent))
 
-    @router.post(discovery.REVOKE, summary="Revoke a token (RFC 7009)", openapi_extra=_form(*REVOKE_FORM))
+    @router.post(discovery.REVOKE, summary="Revoke a token (RFC 7009)", openapi_extra=form_body(ABOUT_TOKEN))
     def revoke(request: Request, form: Form) -> Response:
         return respond(
             request, form, "revoke", lambda server, sent: server.create_endpoint_response("revocation", sent)
         )
 
     @router.post(
-        discovery.INTROSPECT, summary="Ask what a token stands for (RFC 7662)", openapi_extra=_form(*REVOKE_FORM)
+        discovery.INTROSPECT, summary="Ask what a token stands for (RFC 7662)", openapi_extra=form_body(ABOUT_TOKEN)
     )
     def introspect(request: Request, form: Form) -> Response:
         return respond(
@@ -91,7 +89,6 @@ def _public_router(database: Database, settings: Settings, keys: SigningKeys) ->
     smart = discovery.smart_configuration(settings)
     documents: dict[str, dict[str, Any]] = {
         discovery.SMART_CONFIGURATION: smart,
-        "/fhir" + discovery.SMART_CONFIGURATION: smart,
         discovery.OPENID_CONFIGURATION: discovery.openid_configuration(settings),
         discovery.AUTHORIZATION_SERVER_METADATA: discovery.authorization_server_metadata(settings),
     }
@@ -102,20 +99,14 @@ def _public_router(database: Database, settings: Settings, keys: SigningKeys) ->
     for path, content in documents.items():
         _get(router, path, document(content))
     _get(router, discovery.JWKS, lambda: JSONResponse(keys.jwks(database), headers=PUBLIC_CACHE))
-    _get(router, STYLE_PATH, _style_sheet, in_schema=False)
+    _get(router, STYLE_PATH, _static(STYLE_SHEET, "text/css"), in_schema=False)
+    _get(router, ICON_PATH, _static(ICON, "image/svg+xml"), in_schema=False)
     return router
 
 
-def _form(required: str, *optional: str) -> dict[str, Any]:
-    """The request body in the OpenAPI document."""
-    properties = {name: {"type": "string"} for name in (required, *optional)}
-    schema = {"type": "object", "properties": properties, "required": [required]}
-    return {"requestBody": {"required": True, "content": {protocol.FORM: {"schema": schema}}}}
-
-
-def _style_sheet() -> Response:
+def _static(content: bytes, media_type: str) -> Callable[[], Response]:
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-    return Response(STYLE_SHEET, media_type="text/css", headers=headers)
+    return lambda: Response(content, media_type=media_type, headers=headers)
 
 
 def _get(router: APIRouter, path: str, handler: Callable[[], Response], in_schema: bool = True) -> None:

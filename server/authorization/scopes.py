@@ -157,7 +157,6 @@ def _cut(scope: ResourceScope, resource_type: str, registered: _Registered) -> R
     return ResourceScope(scope.context, resource_type, letters, version_1)
 
 
-@lru_cache(maxsize=256)
 def served_letters(resource_type: str) -> str:
     """The interaction letters served on a type ('*' : on any type), '' for a type that is not served."""
     rows = RESOURCES.values() if resource_type == WILDCARD else filter(None, [RESOURCES.get(resource_type)])

@@ -16,6 +16,7 @@ from sqlalchemy import Row
 from server import clock
 from server.authorization.access import environment_of
 from server.authorization.clients import RegisteredClient
+from server.authorization.discovery import issuer
 from server.authorization.keys import ALGORITHM
 from server.settings import Settings
 from server.storage.authorization_store import (
@@ -221,7 +222,7 @@ def id_token(settings: Settings, key: RSAKey, grant: GrantRecord, scope: str, au
     """The signed statement of who signed in (OpenID Connect Core 1.0 section 2)."""
     now = clock.now_microseconds() // SECOND
     claims: dict[str, Any] = {
-        "iss": settings.base_url,
+        "iss": issuer(settings),
         "sub": grant.account,
         "aud": grant.client_id,
         "iat": now,

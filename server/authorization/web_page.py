@@ -22,6 +22,8 @@ from server.settings import Settings
 from server.storage.database import DatabaseUnavailableError
 
 HERE = Path(__file__).parent
+ICON = (HERE / "static" / "icon.svg").read_bytes()
+ICON_PATH = "/static/icon.svg"
 STYLE_SHEET = (HERE / "static" / "style.css").read_bytes()
 STYLE_PATH = "/static/style.css"
 STYLE_VERSION = sha256(STYLE_SHEET).hexdigest()[:12]
@@ -45,7 +47,9 @@ class WebPages:
     def __init__(self, settings: Settings, *folders: Path) -> None:
         self.settings = settings
         self.browsers = Browsers(settings)
-        self._prefix = urlsplit(settings.base_url).path
+        base = urlsplit(settings.base_url)
+        self._prefix = base.path
+        self._origin = f"{base.scheme}://{base.netloc}"
         self._templates = Environment(
             loader=FileSystemLoader([*folders, HERE / "templates"]),
             autoescape=True,
@@ -58,6 +62,7 @@ class WebPages:
             payer=settings.payer_name,
             sandbox=settings.environment == "test",
             path=self.path,
+            icon=self.path(ICON_PATH),
             style=f"{self.path(STYLE_PATH)}?v={STYLE_VERSION}",
         )
 
@@ -77,6 +82,14 @@ class WebPages:
         response = HTMLResponse(body, status, headers=HEADERS)
         response.headers["Content-Security-Policy"] = POLICY if leaves else f"{POLICY}; form-action 'self'"
         self.browsers.remember(browser, response)
+        return response
+
+    def public(self, template: str, status: int = 200, *, scripts: bool = False, **context: Any) -> HTMLResponse:
+        """A page that is the same for everybody: no cookie, no form. ``scripts``: it runs this server's own, which may ask it."""
+        response = HTMLResponse(self._templates.get_template(template).render(**context), status, headers=HEADERS)
+        allowed = f"; script-src 'self'; connect-src 'self' {self._origin}" if scripts else ""
+        response.headers["Content-Security-Policy"] = f"{POLICY}{allowed}; form-action 'none'"
+        response.headers["Cache-Control"] = "no-cache"
         return response
 
     def redirect(self, location: str) -> RedirectResponse:

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from server.authorization.access import Access, TokenRefusedError, authenticate
+from server.authorization.access import EXPIRED, REVOKED, SUSPENDED, UNKNOWN, Access, TokenRefusedError, authenticate
+from server.fhir import error_codes
 from server.fhir.answer import Answer, headers_of, respond
 from server.fhir.bundle import CursorCipher
 from server.fhir.capability_statement import capability_statement
 from server.fhir.interactions import Interactions
-from server.fhir.outcomes import FHIRError, outcome_of
+from server.fhir.outcomes import FHIRError, Outcomes
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
 from server.specification.registry import RESOURCES
@@ -26,6 +27,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAXIMUM_BODY = 64 * 1024
 FORM = b"application/x-www-form-urlencoded"
+TOKEN_REFUSED = {
+    UNKNOWN: error_codes.TOKEN_UNKNOWN,
+    REVOKED: error_codes.TOKEN_REVOKED,
+    EXPIRED: error_codes.TOKEN_EXPIRED,
+    SUSPENDED: error_codes.APP_SUSPENDED,
+}
 _LETTER = {READ: "r", VREAD: "r", SEARCH_TYPE: "s"}
 logger = logging.getLogger("patient_access.fhir")
 
@@ -58,9 +65,11 @@ class Request:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > MAXIMUM_BODY:
-                raise FHIRError(413, "too-long", f"The request body is larger than {MAXIMUM_BODY} bytes.")
+                raise FHIRError(error_codes.BODY_TOO_LARGE, f"The request body is larger than {MAXIMUM_BODY} bytes.")
         if body and content_type != FORM:
-            raise FHIRError(415, "not-supported", "Send the search parameters as application/x-www-form-urlencoded.")
+            raise FHIRError(
+                error_codes.BODY_TYPE_NOT_SUPPORTED, "Send the search parameters as application/x-www-form-urlencoded."
+            )
         return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
 
 
@@ -83,7 +92,9 @@ def route(method: str, path: str) -> Route:
     definition = RESOURCES.get(parts[0])
     if definition is None:
         served = ", ".join(RESOURCES)
-        raise FHIRError(404, "not-supported", f"'{parts[0]}' is not a resource type served here; served: {served}.")
+        raise FHIRError(
+            error_codes.TYPE_NOT_SERVED, f"'{parts[0]}' is not a resource type served here; served: {served}."
+        )
     match parts[1:]:
         case []:
             found, allowed = Route(SEARCH_TYPE, definition), ("GET", "HEAD")
@@ -95,12 +106,11 @@ def route(method: str, path: str) -> Route:
             found, allowed = Route(VREAD, definition, id, version), ("GET", "HEAD")
         case _:
             raise FHIRError(
-                404, "not-supported", f"There is nothing at '{path}'; see the CapabilityStatement at metadata."
+                error_codes.PATH_UNKNOWN, f"There is nothing at '{path}'; see the CapabilityStatement at metadata."
             )
     if method not in allowed or found.interaction not in definition.interactions:
         raise FHIRError(
-            405,
-            "not-supported",
+            error_codes.METHOD_NOT_ALLOWED,
             f"{method} is not allowed on '{path}'; allowed: {', '.join(allowed)}.",
             {"allow": ", ".join(allowed)},
         )
@@ -119,6 +129,7 @@ class FHIRApplication:
         self._interactions = Interactions(database, settings, CursorCipher(secret))
         self._metadata = capability_statement(settings, metadata)
         self._prefix = len(prefix)
+        self._outcomes = Outcomes(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -127,12 +138,10 @@ class FHIRApplication:
             answer = await self._answer(request)
         except DatabaseUnavailableError:
             logger.exception("request %s: the database did not answer", request.id)
-            answer = _error(
-                FHIRError(503, "transient", "The database does not answer; try again.", {"retry-after": "5"})
-            )
+            answer = self._error(_database_unavailable())
         except Exception:
             logger.exception("request %s failed", request.id)
-            answer = _error(FHIRError(500, "exception", f"Something went wrong here; quote request {request.id}."))
+            answer = self._error(_server_error(request.id))
         await respond(request.id, request.method, request.headers, answer, send, log=self._settings.log_requests)
 
     async def _answer(self, request: Request) -> Answer:
@@ -140,12 +149,14 @@ class FHIRApplication:
             return Answer(204, b"", headers={"allow": "GET, HEAD, POST"})
         if request.path == "metadata":
             if request.method not in ("GET", "HEAD"):
-                return _error(FHIRError(405, "not-supported", "metadata is read with GET.", {"allow": "GET, HEAD"}))
+                return self._error(
+                    FHIRError(error_codes.METHOD_NOT_ALLOWED, "metadata is read with GET.", {"allow": "GET, HEAD"})
+                )
             return Answer(200, self._metadata, interaction="capabilities")
         try:
             access = await self._authenticate(request)
         except FHIRError as error:
-            return _error(error)
+            return self._error(error)
         answer = await self._authorized(request, access)
         await self._ledger.record(
             LedgerEvent(
@@ -160,7 +171,7 @@ class FHIRApplication:
                 interaction=answer.interaction,
                 resource_type=answer.resource_type,
                 status=answer.status,
-                resources=answer.resources,
+                resources=0 if request.method == "HEAD" else answer.resources,
             )
         )
         return answer
@@ -169,8 +180,7 @@ class FHIRApplication:
         scheme, _, token = request.header(b"authorization").partition(b" ")
         if scheme.lower() != b"bearer" or not token:
             raise FHIRError(
-                401,
-                "login",
+                error_codes.TOKEN_MISSING,
                 "An access token is required: send 'Authorization: Bearer …'. How to get one: .well-known/smart-configuration.",
                 {"www-authenticate": f'Bearer realm="{self._settings.fhir_base}"'},
             )
@@ -178,7 +188,7 @@ class FHIRApplication:
             return await authenticate(self._database, self._settings, token.strip().decode("latin-1"))
         except TokenRefusedError as error:
             challenge = f'Bearer realm="{self._settings.fhir_base}", error="invalid_token", error_description="{error.description}"'
-            raise FHIRError(401, "login", error.description, {"www-authenticate": challenge}) from error
+            raise FHIRError(TOKEN_REFUSED[error.reason], error.description, {"www-authenticate": challenge}) from error
 
     async def _authorized(self, request: Request, access: Access) -> Answer:
         """The answer to an authenticated request, errors included: all of them are ledger rows."""
@@ -189,40 +199,45 @@ class FHIRApplication:
             definition = found.definition
             if not access.permissions.permits(definition.type, _LETTER[found.interaction]):
                 raise FHIRError(
-                    403,
-                    "forbidden",
+                    error_codes.SCOPE_MISSING,
                     f"The token's scopes do not allow {found.interaction} on {definition.type};"
                     f" ask for patient/{definition.type}.rs.",
                     {"www-authenticate": 'Bearer error="insufficient_scope"'},
                 )
             if found.interaction == SEARCH_TYPE:
                 pairs = request.pairs if request.method != "POST" else request.pairs + await request.form()
-                strict = b"handling=strict" in request.header(b"prefer").replace(b" ", b"").lower()
+                strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
                 return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
             if found.interaction == VREAD:
                 return await self._interactions.vread(definition, found.id, found.version, access)
             return await self._interactions.read(definition, found.id, access, request.header(b"if-none-match"))
         except Exception as error:
-            answer = _error(error) if isinstance(error, FHIRError) else _failure(request.id, error)
+            answer = self._error(error) if isinstance(error, FHIRError) else self._failure(request.id, error)
             if found is not None:
                 answer.interaction, answer.resource_type = found.interaction, found.definition.type
             return answer
+
+    def _error(self, error: FHIRError) -> Answer:
+        return Answer(error.status, self._outcomes.of(error), headers=headers_of(error.headers))
+
+    def _failure(self, request_id: str, error: Exception) -> Answer:
+        """503 while the database does not answer or cannot store the ledger row, 500 for a mistake of ours; both logged."""
+        if isinstance(error, DatabaseUnavailableError):
+            logger.error("request %s: the database is not available: %s", request_id, error)
+            return self._error(_database_unavailable())
+        logger.error("request %s failed", request_id, exc_info=error)
+        return self._error(_server_error(request_id))
 
 
 def _check_accept(request: Request) -> None:
     accept = request.header(b"accept").lower()
     if accept and b"json" not in accept and b"*/*" not in accept and b"application/*" not in accept:
-        raise FHIRError(406, "not-supported", "This server speaks application/fhir+json only.")
+        raise FHIRError(error_codes.FORMAT_NOT_SUPPORTED, "This server speaks application/fhir+json only.")
 
 
-def _error(error: FHIRError) -> Answer:
-    return Answer(error.status, outcome_of(error), headers=headers_of(error.headers))
+def _database_unavailable() -> FHIRError:
+    return FHIRError(error_codes.DATABASE_UNAVAILABLE, "The database does not answer; try again.", {"retry-after": "5"})
 
 
-def _failure(request_id: str, error: Exception) -> Answer:
-    """503 while the database does not answer or cannot store the ledger row, 500 for a mistake of ours; both logged."""
-    if isinstance(error, DatabaseUnavailableError):
-        logger.error("request %s: the database is not available: %s", request_id, error)
-        return _error(FHIRError(503, "transient", "The database does not answer; try again.", {"retry-after": "5"}))
-    logger.error("request %s failed", request_id, exc_info=error)
-    return _error(FHIRError(500, "exception", f"Something went wrong here; quote request {request_id}."))
+def _server_error(request_id: str) -> FHIRError:
+    return FHIRError(error_codes.SERVER_ERROR, f"Something went wrong here; quote request {request_id}.")

@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from server import clock
+from server.fhir.error_codes import CURSOR_INVALID
 from server.fhir.outcomes import FHIRError
 from server.storage.patient_compartment import StoredResource
 
@@ -54,8 +55,7 @@ class CursorCipher:
             )
         except (InvalidTag, ValueError, binascii.Error, struct.error) as error:
             raise FHIRError(
-                400,
-                "value",
+                CURSOR_INVALID,
                 "Search parameter '_cursor': not a cursor of this search; follow the 'next' link as it is, or start again.",
                 expression="http._cursor",
             ) from error

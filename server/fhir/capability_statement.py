@@ -66,7 +66,6 @@ def _security(oauth_uris: Mapping[str, str]) -> dict[str, Any]:
 def _resource(definition: ResourceDefinition) -> dict[str, Any]:
     resource: dict[str, Any] = {
         "type": definition.type,
-        "supportedProfile": [profile.canonical for profile in definition.profiles],
         "documentation": definition.title,
         "interaction": [{"code": code} for code in definition.interactions],
         "versioning": "versioned",
@@ -78,6 +77,8 @@ def _resource(definition: ResourceDefinition) -> dict[str, Any]:
             for parameter in definition.search_parameters
         ],
     }
+    if definition.profiles:
+        resource["supportedProfile"] = [profile.canonical for profile in definition.profiles]
     if definition.includes:
         resource["searchInclude"] = list(definition.includes)
     if definition.revincludes:

@@ -10,6 +10,13 @@ from typing import Any
 
 from server.storage.query import FOREVER, NEVER
 
+
+class Instant(str):
+    """The text of an element of type instant: a point in time without width (https://hl7.org/fhir/R4/search.html#date)."""
+
+    __slots__ = ()
+
+
 _DATE = re.compile(
     r"(?P<year>[0-9]{4})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2})"
     r"(?:T(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?"
@@ -73,12 +80,14 @@ def period_interval(period: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def entries(value: object) -> list[tuple[int, int]]:
-    """The intervals that an element is found by: a date, dateTime or instant, a Period, or a Timing (its events or its bounds).
+    """The intervals that an element is found by: a date, dateTime, Instant, Period, or Timing.
 
-    A value without any date in it has none. Raises ValueError for a malformed date.
+    An Instant is a microsecond wide, the least there is. A Timing is one interval: of its events and bounds only the outer limits
+    count. A value without any date in it has none. Raises ValueError for a malformed date.
     """
     if isinstance(value, str):
-        return [interval(value)]
+        low, high = interval(value)
+        return [(low, low + 1) if isinstance(value, Instant) else (low, high)]
     if not isinstance(value, Mapping):
         return []
     if "start" in value or "end" in value:
@@ -89,7 +98,7 @@ def entries(value: object) -> list[tuple[int, int]]:
         found += [interval(event) for event in events if isinstance(event, str)]
     if isinstance(repeat, Mapping) and isinstance(repeat.get("boundsPeriod"), Mapping):
         found += entries(repeat["boundsPeriod"])
-    return found
+    return [(min(low for low, _ in found), max(high for _, high in found))] if found else []
 
 
 def _bounded(value: str, part: str, number: int, lowest: int, highest: int) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from server.fhir.dates import Instant
+
 Evaluator = Callable[[Mapping[str, Any]], list[Any]]
 Step = Callable[[list[Any], Mapping[str, Any]], list[Any]]
 """From the items so far, and the resource they come from, to the next items."""
@@ -242,7 +244,7 @@ def _child(name: str) -> Step:
                 continue
             for key, value in item.items():
                 if key.startswith(name) and key[width:] in _DATATYPES:
-                    _add(found, value)
+                    _add(found, Instant(value) if key[width:] == "Instant" and isinstance(value, str) else value)
         return found
 
     return descend

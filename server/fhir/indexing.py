@@ -12,12 +12,18 @@ from typing import Any
 from server.fhir import dates
 from server.fhir.fhir_path import compile_expression
 from server.specification.definition import ResourceDefinition, SearchParameter, SearchType
+from server.specification.registry import naming_expressions
 from server.storage.query import Date, IndexEntries, Reference, String, Token
+from server.storage.schema import NAMES
 
 IDENTIFIER = "identifier"
 """Every resource is indexed by its identifiers, also where its row has no such search parameter: conditional references ask for them."""
 LOGICAL = ":identifier"
 """Suffix of the token parameter that a logical reference (an identifier instead of a literal reference) is found by."""
+PRESENT = ":present"
+"""Suffix of the token parameter that says of a value which no other entry stands for that it is there (``:missing``)."""
+ELSEWHERE = ""
+"""``type`` of a reference entry whose ``id`` is a whole URL: a canonical, or a resource of another server."""
 
 _LETTERS_WITHOUT_DECOMPOSITION = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"}  # noqa: RUF001
@@ -69,28 +75,32 @@ def literal_reference(reference: str) -> LiteralReference | None:
 def index_entries(definition: ResourceDefinition, resource: Mapping[str, Any], base: str = "") -> IndexEntries:
     """What the resource is found by, for every search parameter of its row but ``_id`` and ``_lastUpdated``.
 
-    ``base`` is this server's own FHIR base: absolute references below it count, those to other servers do not.
+    ``base`` is this server's own FHIR base: absolute references below it are local ones.
     Raises ValueError, naming the parameter, for a malformed date or a period that ends before it starts.
     """
-    found: dict[SearchType, set[Any]] = {kind: set() for kind in SearchType}
+    found: dict[type, set[Any]] = {Token: set(), Reference: set(), Date: set(), String: set()}
     for parameter in definition.search_parameters:
-        values = [] if parameter.code.startswith("_") else compile_expression(parameter.expression)(resource)
-        if parameter.type is SearchType.REFERENCE:
-            for value in values:
-                for entry in _references(parameter, value, base):
-                    found[SearchType.TOKEN if isinstance(entry, Token) else SearchType.REFERENCE].add(entry)
-        else:
-            read = _READERS[parameter.type]
-            for value in values:
-                found[parameter.type].update(read(parameter, value))
-    found[SearchType.TOKEN].update(
+        if parameter.code.startswith("_"):
+            continue
+        values = compile_expression(parameter.expression)(resource)
+        entries = [entry for value in values for entry in _entries(parameter, value, base)]
+        if values and not entries:
+            entries = [Token(parameter.code + PRESENT, "", "true")]
+        for entry in entries:
+            found[type(entry)].add(entry)
+    for expression, target in naming_expressions(definition.type):
+        for value in compile_expression(expression)(resource):
+            literal = _named(value, base)
+            if literal is not None and literal.type == target:
+                found[Reference].add(Reference(NAMES, literal.type, literal.id))
+    found[Token].update(
         Token(IDENTIFIER, system, code) for item in _listed(resource.get(IDENTIFIER)) for system, code in tokens(item)
     )
     return IndexEntries(
-        tokens=frozenset(found[SearchType.TOKEN]),
-        references=frozenset(found[SearchType.REFERENCE]),
-        dates=frozenset(found[SearchType.DATE]),
-        strings=frozenset(found[SearchType.STRING]),
+        tokens=frozenset(found[Token]),
+        references=frozenset(found[Reference]),
+        dates=frozenset(found[Date]),
+        strings=frozenset(found[String]),
     )
 
 
@@ -122,12 +132,30 @@ def _tokens(parameter: SearchParameter, value: Any) -> Iterator[Token]:
         yield Token(parameter.code, system, code)
 
 
-def _references(parameter: SearchParameter, value: Any, base: str) -> Iterator[Reference | Token]:
+def _entries(parameter: SearchParameter, value: Any, base: str) -> Iterator[Any]:
+    if parameter.type is SearchType.REFERENCE:
+        return _references(parameter, value, base)
+    return _READERS[parameter.type](parameter, value)
+
+
+def _named(value: Any, base: str) -> LiteralReference | None:
+    """The resource of this server that a Reference, canonical or url names, or None."""
     text = value.get("reference") if isinstance(value, Mapping) else value
-    if isinstance(text, str):
-        literal = literal_reference(text)
-        if literal is not None and literal.base in ("", base) and _allowed(parameter, literal.type):
+    literal = literal_reference(text) if isinstance(text, str) else None
+    return literal if literal is not None and literal.base in ("", base) else None
+
+
+def _references(parameter: SearchParameter, value: Any, base: str) -> Iterator[Reference | Token]:
+    literal = _named(value, base)
+    text = value.get("reference") if isinstance(value, Mapping) else value
+    if literal is not None:
+        if _allowed(parameter, literal.type):
             yield Reference(parameter.code, literal.type, literal.id, literal.version)
+    elif isinstance(text, str) and "://" in text and len(text.encode()) <= _TOKEN_BYTES:
+        canonical, bar, _version = text.partition("|")
+        yield Reference(parameter.code, ELSEWHERE, text)
+        if bar:
+            yield Reference(parameter.code, ELSEWHERE, canonical)
     if isinstance(value, Mapping) and isinstance(value.get(IDENTIFIER), Mapping):
         for system, code in tokens(value[IDENTIFIER]):
             yield Token(parameter.code + LOGICAL, system, code)
@@ -138,6 +166,8 @@ def _allowed(parameter: SearchParameter, type_name: str) -> bool:
 
 
 def _dates(parameter: SearchParameter, value: Any) -> Iterator[Date]:
+    if parameter.instant and isinstance(value, str):
+        value = dates.Instant(value)
     try:
         intervals = dates.entries(value)
     except ValueError as error:

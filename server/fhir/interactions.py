@@ -6,14 +6,13 @@ https://hl7.org/fhir/R4/http.html#read, #vread and #search
 from collections.abc import Sequence
 from urllib.parse import quote
 
-import orjson
-
 from server import clock
 from server.authorization.access import Access
 from server.fhir.answer import Answer
 from server.fhir.bundle import CursorCipher, query_string, searchset
-from server.fhir.outcomes import gone, issue, not_found, operation_outcome
-from server.fhir.search_parameters import ID, Context, Pairs, ParsedSearch, parse
+from server.fhir.outcomes import Outcomes, gone, not_found
+from server.fhir.search_parameters import Pairs, parse
+from server.fhir.search_values import ID, Context
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
 from server.storage.database import Database
@@ -28,6 +27,7 @@ class Interactions:
         self._database = database
         self._settings = settings
         self._cursors = cursors
+        self._outcomes = Outcomes(settings)
 
     async def read(self, definition: ResourceDefinition, id: str, access: Access, if_none_match: bytes) -> Answer:
         """The current version. 404 for a foreign or unknown id alike, 410 for a retracted one, 304 when the ETag is known."""
@@ -78,7 +78,7 @@ class Interactions:
             self._links(definition, honoured, search.cursor, cursor),
             matches,
             included,
-            _ignored(search),
+            self._outcomes.ignored(tuple(dict.fromkeys(search.ignored))) if search.ignored else None,
         )
         own = len([r for r in (*matches, *included) if r.patient])
         return Answer(200, body, interaction=SEARCH_TYPE, resource_type=definition.type, resources=own)
@@ -99,21 +99,6 @@ def _after(query: SearchQuery, after: int) -> SearchQuery:
     return SearchQuery(query.type, query.criteria, query.includes, query.reverse_includes, query.count, after)
 
 
-def _ignored(search: ParsedSearch) -> bytes | None:
-    if not search.ignored:
-        return None
-    warnings = [
-        issue(
-            "warning",
-            "not-supported",
-            f"Search parameter '{name}' is not supported here and was ignored.",
-            f"http.{name}",
-        )
-        for name in dict.fromkeys(search.ignored)
-    ]
-    return orjson.dumps(operation_outcome(*warnings))
-
-
 def _one(interaction: str, type: str, id: str, found: StoredResource | None, if_none_match: bytes) -> Answer:
     """The answer about one resource."""
     if found is None:
@@ -125,7 +110,13 @@ def _one(interaction: str, type: str, id: str, found: StoredResource | None, if_
         "etag": etag,
         "last-modified": clock.http_date(found.last_updated),
     }
-    if if_none_match and etag.encode() in [tag.strip() for tag in if_none_match.split(b",")]:
+    if if_none_match and _is_known(found.version, if_none_match):
         return Answer(304, b"", headers=headers, interaction=interaction, resource_type=type)
     own = 1 if found.patient else 0
     return Answer(200, found.body, headers=headers, interaction=interaction, resource_type=type, resources=own)
+
+
+def _is_known(version: str, if_none_match: bytes) -> bool:
+    """Whether the header names the version, compared weakly (RFC 9110 section 13.1.2)."""
+    tags = [tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b",")]
+    return b"*" in tags or b'"%b"' % version.encode() in tags

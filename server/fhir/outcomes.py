@@ -1,56 +1,84 @@
 """The FHIR error vocabulary: FHIRError is the only exception this floor answers with, always as an OperationOutcome.
 
-https://hl7.org/fhir/R4/operationoutcome.html and https://hl7.org/fhir/R4/valueset-issue-type.html
+https://hl7.org/fhir/R4/operationoutcome.html - every issue names its row of ``error_codes`` and the page that explains it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from server.fhir import error_codes
+from server.fhir.error_codes import ErrorCode
+from server.settings import Settings
+
 
 class FHIRError(Exception):
-    """An answer that is not a success: HTTP status, issue type code, and diagnostics that say what, where and how to mend it."""
+    """An answer that is not a success: which error it is, and diagnostics that say what, where and how to mend it."""
 
     def __init__(
-        self, status: int, code: str, diagnostics: str, headers: Mapping[str, str] | None = None, expression: str = ""
+        self, error: ErrorCode, diagnostics: str, headers: Mapping[str, str] | None = None, expression: str = ""
     ) -> None:
         super().__init__(diagnostics)
-        self.status = status
-        self.code = code
+        self.error = error
         self.diagnostics = diagnostics
         self.headers = dict(headers or {})
         self.expression = expression
 
-
-def issue(severity: str, code: str, diagnostics: str, expression: str = "") -> dict[str, Any]:
-    """One OperationOutcome.issue."""
-    found: dict[str, Any] = {"severity": severity, "code": code, "diagnostics": diagnostics}
-    if expression:
-        found["expression"] = [expression]
-    return found
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.error.status
 
 
-def operation_outcome(*issues: dict[str, Any]) -> dict[str, Any]:
-    """An OperationOutcome of these issues."""
-    return {"resourceType": "OperationOutcome", "issue": list(issues)}
+class Outcomes:
+    """Writes OperationOutcomes whose links lead to this server's own pages."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._base_url = settings.base_url
+
+    def of(self, error: FHIRError) -> bytes:
+        """The OperationOutcome of an error as JSON bytes."""
+        return _outcome([self._issue(error.error, error.diagnostics, error.expression)])
+
+    def ignored(self, names: Sequence[str]) -> bytes:
+        """The OperationOutcome that warns of search parameters that were ignored, as JSON bytes."""
+        text = "Search parameter '{}' is not supported here and was ignored."
+        row = error_codes.PARAMETER_IGNORED
+        return _outcome([self._issue(row, text.format(name), f"http.{name}") for name in names])
+
+    def _issue(self, error: ErrorCode, diagnostics: str, expression: str) -> dict[str, Any]:
+        issue: dict[str, Any] = {
+            "severity": error.severity,
+            "code": error.issue_type,
+            "details": {
+                "coding": [
+                    {"system": self._base_url + error_codes.PATH, "code": error.code, "display": error.title},
+                ],
+                "text": f"{error.title}: {self._base_url}{error.page}",
+            },
+            "diagnostics": diagnostics,
+        }
+        if expression:
+            issue["expression"] = [expression]
+        return issue
 
 
-def outcome_of(error: FHIRError) -> bytes:
-    """The OperationOutcome of an error as JSON bytes."""
-    return orjson.dumps(operation_outcome(issue("error", error.code, error.diagnostics, error.expression)))
+def _outcome(issues: Sequence[dict[str, Any]]) -> bytes:
+    return orjson.dumps({"resourceType": "OperationOutcome", "issue": issues})
 
 
 def bad_parameter(name: str, diagnostics: str) -> FHIRError:
     """400 for a search parameter whose value or modifier cannot be used."""
-    return FHIRError(400, "value", f"Search parameter '{name}': {diagnostics}", expression=f"http.{name}")
+    text = f"Search parameter '{name}': {diagnostics}"
+    return FHIRError(error_codes.PARAMETER_INVALID, text, expression=f"http.{name}")
 
 
 def not_found(type: str, id: str) -> FHIRError:
     """404: the same words for an id that does not exist and for one of another member."""
-    return FHIRError(404, "not-found", f"{type}/{id} was not found.")
+    return FHIRError(error_codes.RESOURCE_NOT_FOUND, f"{type}/{id} was not found.")
 
 
 def gone(type: str, id: str) -> FHIRError:
     """410: the resource was retracted, or is no longer this member's."""
-    return FHIRError(410, "deleted", f"{type}/{id} was deleted.")
+    return FHIRError(error_codes.RESOURCE_DELETED, f"{type}/{id} was deleted.")

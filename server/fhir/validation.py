@@ -88,10 +88,11 @@ def _issue(type_name: str, resource: Mapping[str, Any], detail: Mapping[str, Any
         return Issue(path, *_WORDS[kind])
     if kind == "model_validation_format":
         name = (detail.get("ctx") or {}).get("model_class", "JSON")
-        return Issue(path, f"must be a {name} object", "Put its elements in { }.")
+        return Issue(path, f"must be {_article(name)} {name} object", "Put its elements in { }.")
     message = message.removeprefix("Value error, ")
     if "spec regex" in message:
-        return Issue(path, f"is not a {message.split()[0].lower()} as FHIR writes it", "Correct the format.")
+        name = message.split()[0].lower()
+        return Issue(path, f"is not {_article(name)} {name} as FHIR writes it", "Correct the format.")
     choice = re.search(r"from this list \[(.*)\]", message)
     if choice is not None:
         names = re.findall(r"'(\w+)'", choice[1])
@@ -100,6 +101,10 @@ def _issue(type_name: str, resource: Mapping[str, Any], detail: Mapping[str, Any
             return Issue(path, f"may have only one of {', '.join(given)}", "Leave the others out.")
         return Issue(path, f"needs one of {', '.join(names[:6])}", "Add one of them.")
     return Issue(path, f"is not valid R4: {message}", "Correct the value.")
+
+
+def _article(name: str) -> str:
+    return "an" if name[:1] in "AEIOaeio" else "a"
 
 
 def _path(type_name: str, location: Sequence[Any]) -> str:

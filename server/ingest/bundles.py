@@ -13,6 +13,8 @@ from server.fhir.indexing import literal_reference
 from server.ingest.canonical_json import content, content_hash
 from server.ingest.report import Outcome, Place, RecordOutcome
 
+RECORD_BYTES = 16 * 2**20
+"""The largest record, as JSON without white space."""
 TYPES = ("transaction", "batch", "collection", "searchset", "document")
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _NAMESPACE = UUID("7f0f8f42-6a0e-4c1e-9d51-0d6f3a2b9c11")
@@ -60,6 +62,9 @@ def record(place: Place, resource: Any, full_url: str = "") -> Item:
         return rejected(
             place, f"cannot be written as JSON: {error}", "Correct the text or number.", type=_known(type_name)
         )
+    if len(canonical) > RECORD_BYTES:
+        reason = f"is larger than {RECORD_BYTES >> 20} MB"
+        return rejected(place, reason, "Send large attachments by url.", type=_known(type_name))
     id = resource.get("id")
     if id is None:
         uuid = full_url.removeprefix(_URN) if full_url.startswith(_URN) else ""
@@ -124,8 +129,12 @@ def _entry(place: Place, entry: Any, kind: str) -> Item | None:
         return _retraction(place, request.get("url") if isinstance(request, dict) else None)
     if method not in (None, "POST", "PUT"):
         return rejected(place, "is not POST, PUT or DELETE", "Send the whole resource with PUT.", path="request.method")
+    resource = entry.get("resource")
+    if isinstance(resource, dict) and resource.get("resourceType") == "Bundle":
+        fix = "Send its entries in this Bundle, or it as a Bundle of its own."
+        return rejected(place, "is a Bundle inside a Bundle", fix, path="Bundle.entry.resource", type="Bundle")
     full_url = entry.get("fullUrl")
-    item = record(place, entry.get("resource"), full_url if isinstance(full_url, str) else "")
+    item = record(place, resource, full_url if isinstance(full_url, str) else "")
     if isinstance(item, Record) and method == "PUT" and isinstance(request, dict):
         url = str(request.get("url"))
         target = literal_reference(url)

@@ -34,12 +34,19 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("an object has two values under one name")
+    return value
+
+
 def parse(text: str) -> Any:
-    """The value of a JSON text. Raises ValueError, with the place where there is one, for text that is not JSON."""
+    """The value of a JSON text. Raises ValueError, with the place where there is one, for what is not JSON, or names a value twice."""
     try:
-        return json.loads(text, parse_float=DecimalText, parse_constant=_refuse)
+        return json.loads(text, object_pairs_hook=_object, parse_float=DecimalText, parse_constant=_refuse)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise ValueError(f"{error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

@@ -11,7 +11,9 @@ from server.fhir.indexing import literal_reference
 from server.specification.definition import MembershipKind, ResourceDefinition
 from server.specification.registry import MEMBER_TYPE
 from server.storage.resource_lookup import Identity
-from server.storage.schema import DIRECTORY, UNASSIGNED
+from server.storage.schema import DIRECTORY, NAMED, UNASSIGNED
+
+_STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 
 
 class NoMemberError(ValueError):
@@ -51,7 +53,7 @@ def member(
     *,
     waits: bool,
 ) -> str:
-    """The record's member: a Patient id, ``DIRECTORY`` or ``UNASSIGNED``.
+    """The record's member: a Patient id, ``DIRECTORY``, ``NAMED`` or ``UNASSIGNED``.
 
     ``known`` tells whose each resource is that has arrived; ``waits``: a reference that names the member waits for its target.
     Raises NoMemberError.
@@ -61,8 +63,13 @@ def member(
         return id
     if kind is MembershipKind.DIRECTORY:
         return DIRECTORY
+    if kind is MembershipKind.NAMED:
+        return NAMED
     path, found = naming_path(definition), naming_references(definition, resource)
     identities = [named(reference, base) for reference in found]
+    for reference, identity in zip(found, identities, strict=True):
+        if identity is not None and reference.get("type", identity[0]) not in (identity[0], _STRUCTURE + identity[0]):
+            raise NoMemberError(path, "has a type that contradicts its reference", "Make them agree.")
     if kind is MembershipKind.PATH:
         members = {identity[1] for identity in identities if identity is not None and identity[0] == MEMBER_TYPE}
         if len(members) > 1:
@@ -76,9 +83,9 @@ def member(
 
 def _shared_by(path: str, owners: list[str]) -> str:
     """The one member that resources belong to; the directory only if all of them are known to be in it."""
-    members = set(owners) - {DIRECTORY, UNASSIGNED}
+    members = set(owners) - {DIRECTORY, UNASSIGNED, NAMED}
     if len(members) > 1:
         raise NoMemberError(path, "refers to the records of two members", "Send one record for each member.")
     if members:
         return members.pop()
-    return DIRECTORY if owners and UNASSIGNED not in owners else UNASSIGNED
+    return DIRECTORY if owners and set(owners) == {DIRECTORY} else UNASSIGNED

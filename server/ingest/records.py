@@ -76,7 +76,7 @@ def drafted(record: Record, base: str) -> Draft | RecordOutcome:
             draft.changed = True
         draft.entries = index_entries(draft.definition, draft.resource, base)
     except UnsupportedReferenceError as error:
-        return _refused(record, [Issue(record.type, str(error), "Write Type?identifier=system|value, or Type/id.")])
+        return _refused(record, [Issue(error.path, str(error), "Write Type?identifier=system|value, or Type/id.")])
     except ValueError as error:
         path, _, reason = str(error).partition(": ")
         return _refused(record, [Issue(path, reason, "Correct the date.")])

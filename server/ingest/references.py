@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/http.html#transaction and https://hl7.org/fhir/R4/refere
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,7 +18,9 @@ _LOGICAL_ELEMENTS = frozenset(("type", "identifier", "display", "id", "extension
 
 
 class UnsupportedReferenceError(ValueError):
-    """A conditional reference that asks for something else than one identifier; the message says how to write it."""
+    """A conditional reference that asks for something else than one identifier; the message says how to write it, ``path`` where it stands."""
+
+    path = ""
 
 
 def worth_a_look(content: bytes) -> bool:
@@ -71,8 +73,28 @@ def conditional(reference: str) -> Awaited | None:
 
 def conditionals(resource: dict[str, Any]) -> list[tuple[dict[str, Any], Awaited]]:
     """The conditional references of a resource. Raises UnsupportedReferenceError."""
-    found = ((node, conditional(node["reference"])) for node in references(resource))
-    return [(node, awaited) for node, awaited in found if awaited is not None]
+    found = []
+    for node in references(resource):
+        try:
+            awaited = conditional(node["reference"])
+        except UnsupportedReferenceError as error:
+            error.path = _path(resource, node, str(resource["resourceType"])) or ""
+            raise
+        if awaited is not None:
+            found.append((node, awaited))
+    return found
+
+
+def _path(value: Any, node: dict[str, Any], path: str) -> str | None:
+    """Where in a value one of its objects stands."""
+    if value is node:
+        return path
+    steps: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        steps = ((f".{name}", item) for name, item in value.items())
+    elif isinstance(value, list):
+        steps = ((f"[{number}]", item) for number, item in enumerate(value))
+    return next((found for step, item in steps if (found := _path(item, node, path + step)) is not None), None)
 
 
 def logicals(value: Any, awaited: Collection[Awaited]) -> Iterator[tuple[dict[str, Any], Awaited]]:

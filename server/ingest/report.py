@@ -49,6 +49,7 @@ class RecordOutcome:
 
     def __str__(self) -> str:
         named = f"{self.type}/{self.id}" if self.id else self.type
+        named = "" if named == str(self.place) else named
         return ": ".join(part for part in (str(self.place), named, f"{self.path} {self.reason}".strip()) if part) + (
             f" -> {self.fix}" if self.fix else ""
         )
@@ -122,7 +123,7 @@ class LoadReport:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield f"{self.records} records in {self.files} files"
+        yield f"{_counted(self.records, 'record')} in {_counted(self.files, 'file')}"
         types = sorted({type_name for type_name, _ in self.counts})
         columns = [outcome for outcome in Outcome if self.total(outcome)]
         if columns:
@@ -153,6 +154,10 @@ class LoadReport:
         beyond = self.total(Outcome.REJECTED) - len(self.rejected)
         if beyond > 0:
             yield f"Rejected: {beyond} more"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 _COUNTERS = tuple(item.name for item in fields(LoadReport) if item.type is int)

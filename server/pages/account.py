@@ -1,4 +1,4 @@
-"""The front door, and /account: a member's connected apps, since when, their last pull, and how to stop them.
+"""/account: a member's connected apps, since when, their last pull, and how to stop them.
 
 https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html (management_endpoint) and 42 CFR 422.119(g)
 """
@@ -73,21 +73,9 @@ def connected_apps(transaction: Transaction, patient: str) -> tuple[ConnectedApp
 
 
 def create_router(database: Database, settings: Settings, ledger: EventLedger) -> APIRouter:
-    """``/`` and ``/account``."""
+    """``/account``, where the member sees and stops apps."""
     pages = WebPages(settings, TEMPLATES)
     router = APIRouter(route_class=pages.route_class(), include_in_schema=False)
-
-    @router.get("/")
-    def front_door(request: Request) -> Response:
-        """Where to go from here, for members and for developers."""
-        documents = (discovery.SMART_CONFIGURATION, discovery.OPENID_CONFIGURATION)
-        return pages.render(
-            pages.browsers.of(request),
-            "home.html",
-            fhir_base=settings.fhir_base,
-            metadata=settings.fhir_base + "/metadata",
-            documents=[settings.fhir_base + documents[0], settings.base_url + documents[1]],
-        )
 
     @router.get(discovery.ACCOUNT)
     def account(request: Request, query: Annotated[Parameters, Depends(protocol.query_parameters)]) -> Response:

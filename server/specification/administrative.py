@@ -21,7 +21,9 @@ C4BB = f"{CARIN.canonical}/SearchParameter/"
 PROVENANCE = ("Provenance:target",)
 
 ID = SearchParameter("_id", TOKEN, "Resource.id", CORE + "Resource-id")
-LAST_UPDATED = SearchParameter("_lastUpdated", DATE, "Resource.meta.lastUpdated", CORE + "Resource-lastUpdated")
+LAST_UPDATED = SearchParameter(
+    "_lastUpdated", DATE, "Resource.meta.lastUpdated", CORE + "Resource-lastUpdated", instant=True
+)
 EVERY_TYPE = (ID, LAST_UPDATED)
 """Parameters of every row: https://hl7.org/fhir/R4/search.html#all"""
 
@@ -106,8 +108,15 @@ PRACTITIONER_ROLE = ResourceDefinition(
             targets=("Organization",),
         ),
         SearchParameter("specialty", TOKEN, "PractitionerRole.specialty", US + "practitionerrole-specialty"),
+        SearchParameter(
+            "endpoint",
+            REFERENCE,
+            "PractitionerRole.endpoint",
+            CORE + "PractitionerRole-endpoint",
+            targets=("Endpoint",),
+        ),
     ),
-    includes=("PractitionerRole:practitioner", "PractitionerRole:organization"),
+    includes=("PractitionerRole:practitioner", "PractitionerRole:organization", "PractitionerRole:endpoint"),
 )
 
 LOCATION = ResourceDefinition(
@@ -127,6 +136,17 @@ LOCATION = ResourceDefinition(
     ),
 )
 
+ENDPOINT = ResourceDefinition(
+    type="Endpoint",
+    title="Electronic addresses of doctors and clinics",
+    membership=DIRECTORY,
+    profiles=(),
+    search_parameters=(
+        *EVERY_TYPE,
+        SearchParameter("identifier", TOKEN, "Endpoint.identifier", CORE + "Endpoint-identifier"),
+    ),
+)
+
 PROVENANCE_ROW = ResourceDefinition(
     type="Provenance",
     title="Where each of your records came from",
@@ -138,4 +158,4 @@ PROVENANCE_ROW = ResourceDefinition(
     ),
 )
 
-ROWS = (PATIENT, RELATED_PERSON, ORGANIZATION, PRACTITIONER, PRACTITIONER_ROLE, LOCATION, PROVENANCE_ROW)
+ROWS = (PATIENT, RELATED_PERSON, ORGANIZATION, PRACTITIONER, PRACTITIONER_ROLE, LOCATION, ENDPOINT, PROVENANCE_ROW)

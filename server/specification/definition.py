@@ -29,6 +29,7 @@ class SearchParameter:
 
     ``expression`` is the guide's literal FHIRPath (of a core parameter shared by many types: this type's branches);
     ``canonical`` names the published SearchParameter; ``also`` names those of other guides with the same meaning.
+    ``instant``: the element is of type instant, a point in time, where a dateTime of the same text has a width.
     """
 
     code: str
@@ -37,6 +38,7 @@ class SearchParameter:
     canonical: str
     targets: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    instant: bool = False
 
     def __post_init__(self) -> None:
         if (self.type is SearchType.REFERENCE) != bool(self.targets):
@@ -52,6 +54,7 @@ class MembershipKind(StrEnum):
     PATH = "path"
     DIRECTORY = "directory"
     VIA = "via"
+    NAMED = "named"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +63,19 @@ class Membership:
 
     SELF: it is the member (Patient). PATH: the reference at ``path`` names the member. DIRECTORY: shared, belongs to nobody.
     VIA: belongs to whoever the resource related to it belongs to: its own reference at ``path`` (Provenance.target), and it is
-    not served before that resource has arrived.
+    not served before that resource has arrived. NAMED: it belongs to every member a resource of whose names it by one of the
+    expressions ``named_by`` (Medication by MedicationRequest.medication), and is not served before one does.
     """
 
     kind: MembershipKind
     path: str = ""
+    named_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.path) != (self.kind in (MembershipKind.PATH, MembershipKind.VIA)):
             raise ValueError(f"membership {self.kind}: a path belongs to 'path' and 'via' only")
+        if bool(self.named_by) != (self.kind is MembershipKind.NAMED):
+            raise ValueError(f"membership {self.kind}: expressions that name the resource belong to 'named' only")
 
 
 SELF = Membership(MembershipKind.SELF)
@@ -83,6 +90,11 @@ def path(reference: str) -> Membership:
 def via(reference: str) -> Membership:
     """The member is that of the resource referenced at this element path."""
     return Membership(MembershipKind.VIA, reference)
+
+
+def named_by(*expressions: str) -> Membership:
+    """The members are those whose resources name this one at these expressions (a reference, or an attachment's url)."""
+    return Membership(MembershipKind.NAMED, named_by=expressions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,21 @@ https://www.rfc-editor.org/rfc/rfc6749 - secrets, codes and tokens are looked up
 
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, Table, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    LargeBinary,
+    Select,
+    Table,
+    any_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from server.specification.registry import MEMBER_TYPE
 from server.storage.schema import (
@@ -41,30 +55,31 @@ RESOURCE: Table = Resource.__table__  # type: ignore[attr-defined]
 _HASH: BindParameter[bytes] = bindparam("key_hash")
 _NOW: BindParameter[int] = bindparam("moment")
 
-ACCESS_BY_TOKEN = (
-    select(
-        ACCESS_TOKEN.c.scope,
-        ACCESS_TOKEN.c.expires_at,
-        ACCESS_TOKEN.c.revoked_at,
-        CLIENT.c.id,
-        CLIENT.c.kind,
-        CLIENT.c.status,
-        CLIENT.c.environment,
-        GRANT.c.id,
-        GRANT.c.patient,
-        GRANT.c.actor,
-        GRANT.c.expires_at,
-        GRANT.c.ended_at,
-        MEMBER.c.environment,
-    )
-    .select_from(
-        ACCESS_TOKEN.join(GRANT, GRANT.c.id == ACCESS_TOKEN.c.grant_id)
-        .join(CLIENT, CLIENT.c.id == ACCESS_TOKEN.c.client_id)
-        .outerjoin(MEMBER, MEMBER.c.patient == GRANT.c.patient)
-    )
-    .where(ACCESS_TOKEN.c.hash == bindparam("hash"))
+_ACCESS = select(
+    ACCESS_TOKEN.c.scope,
+    ACCESS_TOKEN.c.expires_at,
+    ACCESS_TOKEN.c.revoked_at,
+    CLIENT.c.id,
+    CLIENT.c.kind,
+    CLIENT.c.status,
+    CLIENT.c.environment,
+    GRANT.c.id,
+    GRANT.c.patient,
+    GRANT.c.actor,
+    GRANT.c.expires_at,
+    GRANT.c.ended_at,
+    MEMBER.c.environment,
+).select_from(
+    ACCESS_TOKEN.join(GRANT, GRANT.c.id == ACCESS_TOKEN.c.grant_id)
+    .join(CLIENT, CLIENT.c.id == ACCESS_TOKEN.c.client_id)
+    .outerjoin(MEMBER, MEMBER.c.patient == GRANT.c.patient)
 )
-"""Everything the token check needs, in one row by primary keys. Values: hash."""
+ACCESS_BY_TOKEN = _ACCESS.where(ACCESS_TOKEN.c.hash == bindparam("key"))
+"""Everything the token check needs, in one row by primary keys. Values: key, a hash."""
+ACCESS_BY_TOKENS = _ACCESS.add_columns(ACCESS_TOKEN.c.hash).where(
+    ACCESS_TOKEN.c.hash == any_(bindparam("keys", type_=ARRAY(LargeBinary)))
+)
+"""The same of several tokens, for PostgreSQL: the hash is the last column. Values: keys."""
 
 # -- clients ---------------------------------------------------------------------------------------------------------
 
@@ -79,6 +94,12 @@ SUSPEND_CLIENT = (
     .values(status="suspended", suspended_at=_NOW, suspended_reason=bindparam("reason"))
 )
 """Values: client, moment, reason."""
+RESUME_CLIENT = (
+    update(CLIENT)
+    .where(CLIENT.c.id == bindparam("client"), CLIENT.c.status != "active")
+    .values(status="active", suspended_at=None, suspended_reason="")
+)
+"""Values: client."""
 REDIRECT_URIS_LIKE = select(CLIENT.c.redirect_uris).where(
     CLIENT.c.status == "active", CLIENT.c.redirect_uris.contains(bindparam("origin"), autoescape=False)
 )
@@ -142,6 +163,8 @@ SESSION_BY_HASH = (
 """Values: key_hash, moment."""
 DELETE_SESSION = delete(SESSION).where(SESSION.c.hash == _HASH)
 """Values: key_hash."""
+DELETE_SESSIONS_OF_ACCOUNT = delete(SESSION).where(SESSION.c.account == bindparam("account"))
+"""Values: account."""
 DELETE_EXPIRED_SESSIONS = delete(SESSION).where(SESSION.c.expires_at <= _NOW)
 """Values: moment."""
 INSERT_REQUEST = insert(REQUEST)
@@ -183,6 +206,10 @@ END_GRANT = (
     .values(ended_at=_NOW, ended_reason=bindparam("reason"))
 )
 """Set once: a second end touches no row. Values: grant, moment, reason."""
+LIVE_GRANTS_OF_ACCOUNT = select(GRANT.c.id, GRANT.c.patient).where(
+    GRANT.c.account == bindparam("account"), GRANT.c.ended_at.is_(None), GRANT.c.expires_at > _NOW
+)
+"""What an account allowed and is in force, its code exchanged or not. Values: account, moment."""
 LIVE_GRANTS_OF_MEMBER = (
     select(GRANT.c.id, GRANT.c.client_id, GRANT.c.scope, GRANT.c.created_at, GRANT.c.expires_at, CLIENT.c.name)
     .select_from(GRANT.join(CLIENT, CLIENT.c.id == GRANT.c.client_id))

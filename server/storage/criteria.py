@@ -15,7 +15,9 @@ from server.storage.query import (
     DateCriterion,
     IdCriterion,
     LastUpdatedCriterion,
+    MissingCriterion,
     ReferenceCriterion,
+    StringAlternative,
     StringCriterion,
     TokenCriterion,
 )
@@ -31,7 +33,8 @@ SHARED: Any = literal_column("''")
 AFTER_LAST = "\U0010ffff"
 
 Shape = tuple[str, tuple[str, ...]]
-"""The kind of criterion, and the form of each alternative."""
+"""The kind of criterion (with NOT before it: negated), and the form of each alternative."""
+NOT = "not "
 
 
 def shapes_and_values(criteria: Sequence[Criterion]) -> tuple[tuple[Shape, ...], dict[str, Any]]:
@@ -39,6 +42,11 @@ def shapes_and_values(criteria: Sequence[Criterion]) -> tuple[tuple[Shape, ...],
     shapes: list[Shape] = []
     values: dict[str, Any] = {}
     for number, criterion in enumerate(criteria):
+        kind = type(criterion).__name__
+        if isinstance(criterion, MissingCriterion):
+            values |= {f"c{number}_{n}": parameter for n, parameter in enumerate(criterion.parameters)}
+            shapes.append((kind if criterion.missing else NOT + kind, ("",) * len(criterion.parameters)))
+            continue
         forms: list[str] = []
         if not isinstance(criterion, IdCriterion | LastUpdatedCriterion):
             values[f"c{number}"] = criterion.parameter  # type: ignore[union-attr]
@@ -46,7 +54,8 @@ def shapes_and_values(criteria: Sequence[Criterion]) -> tuple[tuple[Shape, ...],
             form, named = _ALTERNATIVES[type(criterion)](alternative)
             forms.append(form)
             values |= {f"c{number}_{n}_{name}": value for name, value in named.items()}
-        shapes.append((type(criterion).__name__, tuple(forms)))
+        negated = isinstance(criterion, TokenCriterion) and criterion.negated
+        shapes.append((NOT + kind if negated else kind, tuple(forms)))
     return tuple(shapes), values
 
 
@@ -62,6 +71,12 @@ def _reference_values(alternative: Any) -> tuple[str, dict[str, Any]]:
     return "type id", {"id": alternative.id, "type": alternative.type}
 
 
+def _string_values(alternative: StringAlternative) -> tuple[str, dict[str, Any]]:
+    if alternative.match == "starts":
+        return "starts", {"from": alternative.text, "to": alternative.text + AFTER_LAST}
+    return alternative.match, {"text": alternative.text}
+
+
 def _date_values(alternative: DateAlternative) -> tuple[str, dict[str, Any]]:
     return alternative.prefix, {"low": alternative.low, "high": alternative.high}
 
@@ -71,7 +86,7 @@ _ALTERNATIVES: dict[type, Callable[[Any], tuple[str, dict[str, Any]]]] = {
     ReferenceCriterion: _reference_values,
     DateCriterion: _date_values,
     LastUpdatedCriterion: _date_values,
-    StringCriterion: lambda folded: ("starts", {"from": folded, "to": folded + AFTER_LAST}),
+    StringCriterion: _string_values,
     IdCriterion: lambda id: ("id", {"id": id}),
 }
 
@@ -79,6 +94,11 @@ _ALTERNATIVES: dict[type, Callable[[Any], tuple[str, dict[str, Any]]]] = {
 def condition(shape: Shape, number: int, *, shared: bool) -> Any:
     """The SQL condition of a shape on ``resource``; ``shared``: the type belongs to the directory."""
     kind, forms = shape
+    if kind.startswith(NOT):
+        return not_(condition((kind.removeprefix(NOT), forms), number, shared=shared))
+    if kind == "MissingCriterion":
+        parameters: list[Any] = [bindparam(f"c{number}_{n}") for n in range(len(forms))]
+        return and_(*[_no_entry(table, parameters) for table in (TOKEN, REFERENCE, DATE, STRING)])
     if kind == "IdCriterion":
         return RESOURCE.c.id.in_([bindparam(f"c{number}_{n}_id") for n in range(len(forms))])
     if kind == "LastUpdatedCriterion":
@@ -94,6 +114,10 @@ def condition(shape: Shape, number: int, *, shared: bool) -> Any:
     return exists().where(table.c.resource == RESOURCE.c.key, *matching)
 
 
+def _no_entry(table: Any, parameters: list[Any]) -> Any:
+    return not_(exists().where(table.c.resource == RESOURCE.c.key, table.c.parameter.in_(parameters)))
+
+
 def _token(form: str, prefix: str) -> Any:
     return and_(*[TOKEN.c[name] == bindparam(f"{prefix}_{name}") for name in form.split()])
 
@@ -103,7 +127,11 @@ def _reference(form: str, prefix: str) -> Any:
     return and_(same, REFERENCE.c.target_type == bindparam(f"{prefix}_type")) if "type" in form else same
 
 
-def _string(_form: str, prefix: str) -> Any:
+def _string(form: str, prefix: str) -> Any:
+    if form == "exact":
+        return STRING.c.exact == bindparam(f"{prefix}_text")
+    if form == "contains":
+        return STRING.c.folded.contains(bindparam(f"{prefix}_text"))  # folded text has no LIKE wildcards
     return and_(STRING.c.folded >= bindparam(f"{prefix}_from"), STRING.c.folded < bindparam(f"{prefix}_to"))
 
 

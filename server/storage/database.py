@@ -4,11 +4,13 @@ SQLite is asked where the request stands, in the event loop; PostgreSQL through 
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -240,10 +242,19 @@ def _sqlite_pragmas(connection: sqlite3.Connection, settings: Settings, busy_mil
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _create_private(path: Path) -> None:
+    """Make the file for its owner alone, if it is not there; SQLite gives the same mode to those beside it (-wal, -shm)."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
+
+
 def _sqlite_engine(settings: Settings) -> Engine:
     path = settings.sqlite_path
     assert path is not None
     path.parent.mkdir(parents=True, exist_ok=True)
+    _create_private(path)
     engine = create_engine(f"sqlite+pysqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")

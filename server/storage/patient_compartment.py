@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, func, or_, select
+from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
 
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
@@ -16,12 +16,25 @@ from server.storage import criteria
 from server.storage.criteria import REFERENCE, RESOURCE
 from server.storage.database import Database
 from server.storage.query import Include, NothingCriterion, ReverseInclude, SearchQuery
-from server.storage.schema import DIRECTORY, LoadClock, ResourceVersion
+from server.storage.schema import DIRECTORY, NAMED, NAMES, LoadClock, ResourceVersion
 
 VERSION = ResourceVersion.__table__  # type: ignore[attr-defined]
 CLOCK = LoadClock.__table__  # type: ignore[attr-defined]
 MEMBER: Any = bindparam("patient")
 OWN_OR_SHARED = (MEMBER, DIRECTORY)
+
+
+def _visible(table: Any) -> Any:
+    """Rows of this member, of the directory, or named by a resource of this member."""
+    naming = exists().where(
+        REFERENCE.c.patient == MEMBER,
+        REFERENCE.c.target_id == table.c.id,
+        REFERENCE.c.target_type == table.c.type,
+        REFERENCE.c.parameter == NAMES,
+    )
+    return or_(table.c.patient.in_(OWN_OR_SHARED), and_(table.c.patient == NAMED, naming))
+
+
 MAXIMUM_ITERATIONS = 5
 """How deep ``_include:iterate`` follows references."""
 
@@ -59,13 +72,13 @@ def _columns(table: Any) -> list[Any]:
 
 _CURRENT = _columns(RESOURCE)
 _READ = select(*_CURRENT).where(
-    RESOURCE.c.type == bindparam("type"), RESOURCE.c.id == bindparam("id"), RESOURCE.c.patient.in_(OWN_OR_SHARED)
+    RESOURCE.c.type == bindparam("type"), RESOURCE.c.id == bindparam("id"), _visible(RESOURCE)
 )
 _VREAD = select(*_columns(VERSION)).where(
     VERSION.c.type == bindparam("type"),
     VERSION.c.id == bindparam("id"),
     VERSION.c.version == bindparam("version"),
-    VERSION.c.patient.in_(OWN_OR_SHARED),
+    _visible(VERSION),
 )
 _TOMBSTONE = select(*_columns(VERSION)).where(
     VERSION.c.type == bindparam("type"),
@@ -84,6 +97,8 @@ def _belongs(type: str) -> Any:
         return RESOURCE.c.patient == criteria.SHARED
     if kind is MembershipKind.VIA:
         return RESOURCE.c.patient.in_(OWN_OR_SHARED)
+    if kind is MembershipKind.NAMED:
+        return _visible(RESOURCE)
     return RESOURCE.c.patient == MEMBER
 
 
@@ -127,7 +142,7 @@ def _included(include: Include, size: int) -> Select[Any]:
     return (
         select(*_CURRENT)
         .join(named, (RESOURCE.c.type == named.c.target_type) & (RESOURCE.c.id == named.c.target_id))
-        .where(RESOURCE.c.patient.in_(OWN_OR_SHARED), RESOURCE.c.deleted.is_(False))
+        .where(_visible(RESOURCE), RESOURCE.c.deleted.is_(False))
         .order_by(RESOURCE.c.key)
     )
 
@@ -183,10 +198,11 @@ class PatientCompartment:
         return found[0] if found else None
 
     async def vread(self, type: str, id: str, version: str) -> StoredResource | None:
-        """That version, if it belonged to this member or the directory; a tombstone if it records a deletion; or None."""
-        current = await self._fetch(_READ, type=type, id=id)
-        if current and current[0].version == version:
-            return current[0]
+        """That version, if it belonged to this member or the directory; a tombstone for every version of a resource that was
+        retracted or has left this member; or None."""
+        current = await self.read(type, id)
+        if current is None or current.deleted or current.version == version:
+            return current
         found = await self._fetch(_VREAD, type=type, id=id, version=version)
         return found[0] if found else None
 

@@ -21,10 +21,11 @@ class TokenAlternative:
 
 @dataclass(frozen=True, slots=True)
 class TokenCriterion:
-    """The token index of ``parameter`` has one of the alternatives."""
+    """The token index of ``parameter`` has one of the alternatives; ``negated``: has none of them."""
 
     parameter: str
     alternatives: tuple[TokenAlternative, ...]
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,27 @@ class DateCriterion:
 
 
 @dataclass(frozen=True, slots=True)
+class StringAlternative:
+    """``match``: starts or contains (of the folded string), or exact (as written)."""
+
+    match: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StringCriterion:
-    """The string index of ``parameter`` starts with one of the folded values."""
+    """The string index of ``parameter`` has a string that matches one of the alternatives."""
 
     parameter: str
-    alternatives: tuple[str, ...]
+    alternatives: tuple[StringAlternative, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MissingCriterion:
+    """No entry of ``parameter`` is there, or (not ``missing``) one is; entries may stand under any of the ``parameters``."""
+
+    parameters: tuple[str, ...]
+    missing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,7 @@ Criterion = (
     | ReferenceCriterion
     | DateCriterion
     | StringCriterion
+    | MissingCriterion
     | IdCriterion
     | LastUpdatedCriterion
     | NothingCriterion

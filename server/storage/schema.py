@@ -11,6 +11,11 @@ DIRECTORY = ""
 UNASSIGNED = "?"
 """``patient`` of a resource whose member is not known yet (it is not served); no FHIR id contains this character."""
 
+NAMED = "*"
+"""``patient`` of a resource that belongs to every member one of whose resources names it (see ``NAMES``)."""
+NAMES = "_names"
+"""``parameter`` of the reference entries by which a resource gives its member to what it names."""
+
 _KEY = BigInteger().with_variant(Integer, "sqlite")
 _BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
 """Text compared byte by byte on both databases, so that starts-with is a range."""

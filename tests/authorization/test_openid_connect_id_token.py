@@ -32,7 +32,7 @@ def test_the_id_token_is_signed_with_a_published_key(app: SmartApp, settings: Se
     issued = int(NOW.timestamp())
     assert 0 < len(claims.pop("sub")) < 256
     assert claims == {
-        "iss": settings.base_url,
+        "iss": settings.fhir_base,
         "aud": app.client_id,
         "iat": issued,
         "exp": issued + 3600,

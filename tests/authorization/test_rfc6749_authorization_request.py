@@ -35,7 +35,7 @@ def test_the_answer_carries_code_state_and_issuer(app: SmartApp, settings: Setti
     answer = told_to_app(app.decide(app.consent_page()))
     assert set(answer) == {"code", "state", "iss"}
     assert answer["state"] == STATE
-    assert answer["iss"] == settings.base_url
+    assert answer["iss"] == settings.fhir_base
 
 
 def test_without_a_state_none_is_answered(app: SmartApp) -> None:
@@ -68,7 +68,7 @@ def test_a_missing_or_wrong_aud_gives_no_code_and_names_the_expected_value(
             assert answer["error"] == "invalid_request"
             assert settings.fhir_base in answer["error_description"]
             assert answer["state"] == STATE
-            assert answer["iss"] == settings.base_url
+            assert answer["iss"] == settings.fhir_base
             assert "code" not in answer
 
 
@@ -183,3 +183,9 @@ def test_each_check_has_a_name_and_the_redirect_is_trusted_before_it_is_used() -
     told = [check.told_to_app for check in CHECKS]
     assert told == sorted(told)
     assert CHECKS[told.index(True) - 1].name == "redirect_uri registered"
+
+
+def test_a_state_too_long_for_a_redirect_is_refused(app: SmartApp) -> None:
+    assert app.authorize(state="s" * 4096).headers["location"].startswith("/sign-in")
+    answer = told_to_app(app.authorize(state="s" * 4097))
+    assert (answer["error"], "state" in answer) == ("invalid_request", False)

@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import pytest
 
-from server.authorization.clients import suspend
+from server.authorization.clients import resume, suspend
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
@@ -91,3 +91,23 @@ def test_only_an_authenticated_client_is_named_in_a_refusal(confidential: SmartA
     assert refusal.detail.startswith("invalid_grant")
     assert secret is not None
     assert secret not in refusal.detail
+
+
+def test_header_and_form_that_name_different_clients_are_refused(
+    app: SmartApp, database: Database, settings: Settings
+) -> None:
+    other = new_app(app.web, database, settings, authentication="client_secret_basic")
+    response = other.exchange(other.code(), client_id=app.client_id)
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
+    assert other.exchange(other.code(), client_id=other.client_id).status_code == 200
+
+
+def test_a_suspension_is_lifted(app: SmartApp, database: Database, settings: Settings) -> None:
+    token = app.connect()
+    with pytest.raises(ValueError, match="not suspended"):
+        resume(EventLedger(database), settings, app.client_id)
+    suspend(EventLedger(database), settings, app.client_id, "a doubt")
+    resume(EventLedger(database), settings, app.client_id)
+    assert app.read(token["access_token"]) == 200
+    row = events(database, "app")[-1]
+    assert (row.interaction, row.detail) == ("resume", "was suspended: a doubt")

@@ -23,7 +23,7 @@ def test_an_access_token_in_force(app: SmartApp, settings: Settings) -> None:
         "token_type": "Bearer",
         "exp": issued + 3600,
         "iat": issued,
-        "iss": settings.base_url,
+        "iss": settings.fhir_base,
         "aud": settings.fhir_base,
         "patient": "p1",
         "fhirUser": f"{settings.fhir_base}/Patient/p1",

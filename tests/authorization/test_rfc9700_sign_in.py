@@ -1,5 +1,6 @@
 """RFC 9700 sections 4.7 and 4.16, RFC 6265: sign-in, its session, its forms, and what a failure does not reveal."""
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -9,13 +10,13 @@ from starlette.testclient import TestClient
 
 from server import clock
 from server.app import create_app
-from server.authorization.identity import FAILURE_SECONDS, FAILURES_BEFORE_PAUSE
+from server.authorization.identity import FAILURE_SECONDS, FAILURES_BEFORE_PAUSE, _one_of_few, add_account
 from server.settings import Settings
 from server.storage.database import Database
 from tests.authorization.smart_app import PASSWORD, SmartApp, events, hidden_fields
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-PAGES = ["/", "/sign-in", "/account", "/consent", "/authorize"]
+PAGES = ["/sign-in", "/account", "/consent", "/authorize"]
 
 
 def attempt(app: SmartApp, username: str, password: str) -> Response:
@@ -181,3 +182,39 @@ def test_what_a_member_types_is_escaped(app: SmartApp) -> None:
     response = attempt(app, '"><script>alert(1)</script>', "wrong")
     assert "<script" not in response.text
     assert "&lt;script&gt;" in response.text
+
+
+def test_who_may_act_for_a_member_no_longer_has_no_app_connected_for_them(app: SmartApp, database: Database) -> None:
+    lost, kept = app.connect("grace", "p3"), app.connect("grace", "p2")
+    code = app.code("grace", "p4")
+    added = add_account(database, "grace", PASSWORD, "Grace Hopper", [("p2", "self", "")])
+    assert (added.id, added.ended_grants, added.ended_sessions) == ("grace-id", 2, 0)
+    assert (app.read(lost["access_token"]), app.read(kept["access_token"])) == (401, 200)
+    assert app.exchange(code).json()["error"] == "invalid_grant"
+    ended = events(database, "revocation")
+    assert {row.patient for row in ended} == {"p3", "p4"}
+    assert all("may act for the member no longer" in row.detail for row in ended)
+    assert app.web.get("/account").status_code == 200
+
+
+def test_a_new_password_ends_every_session(app: SmartApp, database: Database) -> None:
+    attempt(app, "ada", PASSWORD)
+    added = add_account(database, "ada", "another password", "Ada", [("p1", "self", "")])
+    assert (added.ended_grants, added.ended_sessions) == (0, 1)
+    assert app.web.get("/account").headers["location"] == "/sign-in"
+
+
+def test_a_path_with_a_slash_more_is_not_found_and_leads_nowhere(app: SmartApp, subtests: pytest.Subtests) -> None:
+    for path in PAGES:
+        with subtests.test(path=path):
+            response = app.web.get(path + "/", headers={"Host": "evil.example"})
+            assert (response.status_code, "location" in response.headers) == (404, False)
+
+
+def test_when_too_many_wait_the_page_says_busy(app: SmartApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.authorization.identity._places", threading.BoundedSemaphore(1))
+    assert attempt(app, "nobody", "wrong").status_code == 400
+    with _one_of_few():
+        response = attempt(app, "ada", PASSWORD)
+    assert (response.status_code, "We are busy, try again" in response.text) == (503, True)
+    assert attempt(app, "ada", PASSWORD).status_code == 303

@@ -57,7 +57,7 @@ def test_a_refusal_goes_to_the_app_and_into_the_ledger(app: SmartApp, database: 
     answer = redirect_parameters(app.decide(app.consent_page(), decision="deny"))
     assert answer["error"] == "access_denied"
     assert answer["state"] == "a state/with ?&= and é"
-    assert answer["iss"] == settings.base_url
+    assert answer["iss"] == settings.fhir_base
     (refusal,) = events(database, "refusal")
     assert (refusal.client_id, refusal.patient, refusal.interaction) == (app.client_id, "p1", "consent")
     assert events(database, "grant") == []

@@ -12,10 +12,9 @@ from server.storage.database import Database
 from tests.authorization.smart_app import SmartApp, new_app
 
 DOCUMENTS = [
-    "/.well-known/smart-configuration",
     "/fhir/.well-known/smart-configuration",
-    "/.well-known/openid-configuration",
-    "/.well-known/oauth-authorization-server",
+    "/fhir/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server/fhir",
 ]
 PROTOCOL = ["/token", "/revoke", "/introspect"]
 ORIGIN = "https://app.example"
@@ -37,10 +36,9 @@ def test_a_document_is_json_whatever_is_accepted_and_readable_from_any_origin(
 
 
 def test_smart_configuration(app: SmartApp, settings: Settings) -> None:
-    document: dict[str, Any] = app.web.get(DOCUMENTS[1]).json()
-    assert document == app.web.get(DOCUMENTS[0]).json()
+    document: dict[str, Any] = app.web.get(DOCUMENTS[0]).json()
     assert document["capabilities"] == list(SMART_CAPABILITIES)
-    assert document["issuer"] == settings.base_url
+    assert document["issuer"] == settings.fhir_base
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["grant_types_supported"] == ["authorization_code", "refresh_token"]
     assert document["token_endpoint_auth_methods_supported"] == ["none", "client_secret_basic", "client_secret_post"]
@@ -55,8 +53,8 @@ def test_smart_configuration(app: SmartApp, settings: Settings) -> None:
 
 
 def test_openid_configuration(app: SmartApp, settings: Settings) -> None:
-    document = app.web.get(DOCUMENTS[2]).json()
-    assert document["issuer"] == settings.base_url
+    document = app.web.get(DOCUMENTS[1]).json()
+    assert document["issuer"] == settings.fhir_base
     assert document["id_token_signing_alg_values_supported"] == ["RS256"]
     assert document["subject_types_supported"] == ["public"]
     assert document["response_types_supported"] == ["code"]

@@ -50,7 +50,7 @@ def test_what_a_granted_scope_permits(scope: str, read: bool, search: bool) -> N
         ("patient/*.*", "", "patient/*.read"),
         ("patient/Coverage.write", "", ""),
         ("patient/Coverage.cu", "", ""),
-        ("patient/Medication.rs patient/Coverage.rs", "", "patient/Coverage.rs"),
+        ("patient/Claim.rs patient/Coverage.rs", "", "patient/Coverage.rs"),
         ("patient/Coverage.rs?status=active", "", ""),
         ("system/Coverage.rs", "", ""),
         ("online_access launch launch/encounter", "", ""),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from server.settings import Settings
 from tests.cli.command import PatientAccess
 
 WRONG = [
@@ -14,6 +15,14 @@ WRONG = [
     (["serve"], {"DATABASE_URL": "mysql://localhost/x"}, "DATABASE_URL must start with sqlite:/// or postgresql://"),
     (["serve"], {"PAYER_TIME_ZONE": "Mars/Olympus"}, "PAYER_TIME_ZONE is not a time zone"),
     (["serve"], {"SECRET_KEY": "short"}, "SECRET_KEY must have at least 32 characters"),
+    (["migrate"], {"PERSON_IDENTIFIERS": '["um"'}, "PERSON_IDENTIFIERS must be codes separated by commas"),
+    (["migrate"], {"PAGE_SIZE": "600"}, "PAGE_SIZE_LIMIT must not be less than PAGE_SIZE, which is 600"),
+    (["migrate"], {"BASE_URL": "https://payer.example/?x=1"}, "BASE_URL must be a host"),
+    (["migrate"], {"BASE_URL": "https://payer.example:x"}, "BASE_URL "),
+    (["serve"], {"REFRESH_TOKEN_DAYS": "999999999999"}, "REFRESH_TOKEN_DAYS"),
+    (["serve"], {"SIGN_IN_MINUTES": "1441"}, "SIGN_IN_MINUTES"),
+    (["serve"], {"ACCESS_TOKEN_SECONDS": "86401"}, "ACCESS_TOKEN_SECONDS"),
+    (["serve"], {"LOG_REQUESTS": "perhaps"}, "LOG_REQUESTS"),
     (["sandbox"], {"ENVIRONMENT": "production"}, "production"),
     (["migrate"], {"DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "DATABASE_URL does not answer"),
     (["nonsense"], {}, "nonsense"),
@@ -66,6 +75,37 @@ def test_a_port_in_use_is_named(patient_access: PatientAccess, monkeypatch: pyte
         outcome = patient_access("serve", "--port", str(port))
     assert outcome.code == 2
     assert f"cannot listen on 127.0.0.1 port {port}" in outcome.err
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("text", [None, "[[unit]", "[[unit]]\nnonsense = 1\n"])
+@pytest.mark.parametrize("arguments", [["serve", "--port", "1024"], ["load", "."]])
+def test_a_reporting_units_file_that_cannot_be_read_is_named_at_the_start(
+    patient_access: PatientAccess,
+    arguments: list[str],
+    text: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1")
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    monkeypatch.chdir(tmp_path)
+    units = tmp_path / "units.toml"
+    if text is not None:
+        units.write_text(text)
+    outcome = patient_access(*arguments, REPORTING_UNITS_FILE=str(units))
+    assert (outcome.code, outcome.err.count("error: "), outcome.out) == (2, 1, "")
+    assert "units.toml" in outcome.err
+
+
+def test_person_identifiers_are_separated_by_commas(
+    call: PatientAccess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("migrate", PERSON_IDENTIFIERS="um, MB").code == 0
+    assert Settings().person_identifiers == ("um", "MB")
+    monkeypatch.setenv("PERSON_IDENTIFIERS", '["MB"]')
+    assert Settings().person_identifiers == ("MB",)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)

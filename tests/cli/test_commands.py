@@ -1,6 +1,7 @@
 """What each command does to the database, and what it says, on SQLite and on PostgreSQL."""
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -79,7 +80,7 @@ def test_an_account_may_act_for_several_members(
         *("--patient", "Patient/1", "--relationship", "self"),
         *("--patient", "2", "--relationship", "parent", "--related-person", "", "--related-person", "r2"),
     )
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, "warning: no RelatedPerson r2 is loaded yet\n")
     assert outcome.out == "jane may sign in and act for 1, 2.\n"
     account = identity.sign_in(database, EventLedger(database), settings, "jane", "correct horse")
     assert account is not None
@@ -179,3 +180,30 @@ def test_help_needs_no_database(call: PatientAccess, command: list[str]) -> None
 )
 def test_a_server_on_this_machine_knows_its_address(host: str, base_url: str) -> None:
     assert launcher.local_base_url(host, 8000) == base_url
+
+
+def test_an_app_that_is_updated_keeps_what_is_not_given(patient_access: PatientAccess, database: Database) -> None:
+    update = ("client", "add", "--id", "one", "--name", "One", "--redirect-uri", "https://app.example/a")
+    limits = ("--confidential", "--environment", "test", "--kind", "payer", "--scope", "patient/Patient.rs")
+    patient_access(*update, *limits)
+    patient_access("client", "suspend", "one", "--reason", "a doubt")
+    outcome = patient_access(*update)
+    assert (outcome.code, "It stays suspended: a doubt" in outcome.out) == (0, True)
+    with database.reading() as transaction:
+        client = clients.find_client(transaction, "one")
+    assert client is not None
+    kept = (client.environment, client.kind, client.authentication, client.scope)
+    assert kept == ("test", "payer", "client_secret_basic", "patient/Patient.rs")
+    assert patient_access("client", "resume", "one").out == "one is active again.\n"
+    assert "suspended" not in patient_access(*update, "--public").out
+    again = patient_access("client", "resume", "one")
+    assert (again.code, again.err) == (2, "error: client one is not suspended\n")
+
+
+def test_a_password_comes_from_standard_input(
+    patient_access: PatientAccess, database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse\nmore\n"))
+    outcome = patient_access("account", "add", "--username", "jane", "--name", "Jane", "--patient", "1")
+    assert (outcome.code, "Warning" in outcome.err) == (0, False)
+    assert identity.sign_in(database, EventLedger(database), settings, "jane", "correct horse") is not None

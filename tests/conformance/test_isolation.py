@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from server.ingest.load import retract
+from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
 from tests.asgi import Reply
+from tests.conformance.clinical_records import SHARED_MEDICATION
+from tests.conformance.household import ANNA, BORIS, Household
 from tests.conformance.two_members import (
-    ANNA,
-    BORIS,
     DIRECTORY,
     RETRACTED,
-    Household,
     Probe,
     identities,
     probes,
@@ -28,14 +28,17 @@ from tests.conformance.two_members import (
     search_values,
     versions,
 )
-from tests.factories import Record, explanation_of_benefit, patient, store
+from tests.factories import Record, concept, explanation_of_benefit, patient, record, reference, store
 from tests.lasting import World, lasting_world
 
 OWN = [each for load in versions(ANNA, BORIS) for each in load]
 OTHERS = [each for load in versions(BORIS, ANNA) for each in load]
 ROWS = list(RESOURCES.values())
 MEMBER_ROWS = [row for row in ROWS if not row.is_directory]
+NAMED_ROWS = [row for row in ROWS if row.membership.kind is MembershipKind.NAMED]
 SHARED = set(identities(DIRECTORY))
+SEEN = {*identities(OWN), *SHARED}
+"""All that the first member may be served."""
 CURSOR = re.compile(rb"(_cursor=)[\w-]+")
 VARYING = (b"x-request-id",)
 
@@ -105,8 +108,8 @@ def told(reply: Reply) -> bytes:
     return reply.body
 
 
-def check(worlds: Worlds, probe: Probe) -> None:
-    """Both worlds answer alike, and nothing that is marked as the other member's is told."""
+def check(worlds: Worlds, probe: Probe, seen: set[str] = SEEN) -> None:
+    """Both worlds answer alike, nothing that is marked as the other member's is told, and nothing but ``seen`` is served."""
     alone, together = worlds.ask(probe)
     assert [comparable(reply) for reply in alone] == [comparable(reply) for reply in together], probe
     for reply in together:
@@ -116,7 +119,7 @@ def check(worlds: Worlds, probe: Probe) -> None:
             assert BORIS.mark.encode() not in value.upper(), probe
         if reply.json["resourceType"] == "Bundle":
             served = {*reply.ids("match"), *reply.ids("include")}
-            assert served <= {*identities(OWN), *SHARED}, probe
+            assert served <= seen, probe
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.type for row in ROWS])
@@ -162,7 +165,9 @@ def test_the_probes_are_no_blanks(worlds: Worlds, row: Any) -> None:
     for name in identities(OTHERS):
         if name.startswith(f"{row.type}/"):
             assert worlds.together.get(BORIS.member, name).status == (410 if "mistaken" in name else 200)
-            assert worlds.together.get(BORIS.member, f"{name}/_history/1").status == 200
+            assert worlds.together.get(BORIS.member, f"{name}/_history/1").status == (
+                410 if "mistaken" in name else 200
+            )
 
 
 def _plain(row: Any, parameter: Any, records: list[Record]) -> list[Probe]:
@@ -217,7 +222,7 @@ def test_a_search_that_names_another_member_finds_nothing(worlds: Worlds, target
 
 
 @pytest.mark.parametrize(("former", "now"), [(ANNA, BORIS), (BORIS, ANNA)])
-def test_of_a_record_that_moved_each_member_sees_the_versions_that_were_theirs(
+def test_of_a_record_that_moved_its_member_sees_the_versions_that_are_theirs_the_former_none(
     worlds: Worlds, former: Household, now: Household
 ) -> None:
     world, id = worlds.together, f"moved-to-{now.member}"
@@ -230,7 +235,7 @@ def test_of_a_record_that_moved_each_member_sees_the_versions_that_were_theirs(
     for household, foreign in ((former, now), (now, former)):
         replies = [world.get(household.member, f"ExplanationOfBenefit/{id}/_history/{n}") for n in range(1, 5)]
         statuses = [reply.status for reply in replies]
-        assert statuses.count(200) == 1
+        assert statuses.count(200) == (1 if household is now else 0)
         assert set(statuses) <= {200, 404, 410}
         assert not [reply for reply in replies if foreign.mark.encode() in reply.body]
     for target in (id, *(f"{id}/_history/{n}" for n in range(1, 5))):  # for a third one it never was
@@ -274,3 +279,50 @@ def test_the_generator_covers_the_registry() -> None:
             assert (row.type, "_revinclude", reverse) in tried, reverse
     assert len([parameter for row in ROWS for parameter in row.search_parameters]) > 40
     assert {probe.form is None for row in ROWS for probe in probes(row, OWN, OTHERS)} == {True, False}
+
+
+def test_what_both_name_is_served_to_both_and_tells_neither_of_the_other(worlds: Worlds) -> None:
+    world, shared = worlds.together, identities([SHARED_MEDICATION])[0]
+    for household, other in ((ANNA, BORIS), (BORIS, ANNA)):
+        assert world.get(household.member, shared).body == world.get(other.member, shared).body
+        asked = "MedicationRequest?_include=MedicationRequest:medication"
+        assert shared in world.get(household.member, asked).ids("include")
+        found = world.get(household.member, f"Medication?_id={SHARED_MEDICATION['id']}&_revinclude=Provenance:target")
+        assert found.ids() == [shared]
+        assert found.ids("include") == [f"Provenance/{household.named('of-everything')}"]
+        assert world.get("nobody", shared).status == 404
+
+
+@pytest.mark.parametrize("row", NAMED_ROWS, ids=[row.type for row in NAMED_ROWS])
+def test_what_only_one_names_is_not_there_for_another(worlds: Worlds, row: Any) -> None:
+    """By read, vread, search, include and as the target of a Provenance."""
+    world = worlds.together
+    for household, other in ((ANNA, BORIS), (BORIS, ANNA)):
+        own = [n for n in identities([*OWN, *OTHERS]) if n.startswith(f"{row.type}/{household.member}-")]
+        assert own
+        for name in own:
+            gone = 410 if "mistaken" in name else 200
+            assert world.get(household.member, name).status == gone
+            assert world.get(other.member, name).status == 404
+            assert world.get(other.member, f"{name}/_history/1").status == 404
+            id = name.partition("/")[2]
+            assert world.get(other.member, f"{row.type}?_id={id}").json["total"] == 0
+            assert world.get(other.member, f"Provenance?target={name}").json["total"] == 0
+        assert not set(own) & set(world.get(other.member, row.type).ids())
+
+
+def test_a_medication_is_there_for_as_long_as_a_prescription_names_it(worlds: Worlds) -> None:
+    world, id = worlds.together, "for-a-while"
+    medication = record("Medication", id, code=concept(ANNA.system, "for-a-while"))
+    asked = {"status": "active", "intent": "order", "medicationReference": reference(medication)}
+    request = record("MedicationRequest", id, subject=BORIS.reference, **asked)
+    store(world.database, world.settings, [medication])
+    assert world.get(BORIS.member, f"Medication/{id}").status == 404
+    store(world.database, world.settings, [request])
+    assert world.get(BORIS.member, f"Medication/{id}").status == 200
+    assert world.get(ANNA.member, f"Medication/{id}").status == 404
+    store(world.database, world.settings, [request | {"subject": ANNA.reference}])
+    assert world.get(BORIS.member, f"Medication/{id}").status == 404
+    assert world.get(ANNA.member, f"Medication/{id}").status == 200
+    retract(world.database, world.settings, [f"MedicationRequest/{id}"])
+    assert world.get(ANNA.member, f"Medication/{id}").status == 404

@@ -37,7 +37,7 @@ WITHOUT_LITERAL_TYPES = {
     for name, path in SERVER.items()
     if name.startswith(("server.fhir", "server.authorization", "server.storage")) and ".migrations" not in name
 }
-TYPE_NAME = re.compile(rf"(?<![A-Za-z])({'|'.join(sorted(RESOURCES, key=len, reverse=True))})(?=[/:.?|]|$)")
+TYPE_NAME = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(sorted(RESOURCES, key=len, reverse=True))})(?=[/:.?|]|$)")
 
 CLOCKS = {
     ("datetime", "now"),

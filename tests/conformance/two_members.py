@@ -17,6 +17,8 @@ from server.specification.definition import (
     SearchType,
 )
 from server.specification.registry import RESOURCES
+from tests.conformance.clinical_records import SHARED_MEDICATION, clinical_records
+from tests.conformance.household import Household
 from tests.factories import (
     Record,
     concept,
@@ -43,6 +45,19 @@ DIRECTORY: list[Record] = [
         practitioner=reference("Practitioner/doctor"),
         organization=reference("Organization/hospital"),
         specialty=[concept("http://nucc.org/provider-taxonomy", "207Q00000X")],
+        endpoint=[reference("Endpoint/exchange")],
+    ),
+    record(
+        "Endpoint",
+        "exchange",
+        identifier=[identifier("exchange")],
+        status="active",
+        connectionType={
+            "system": "http://terminology.hl7.org/CodeSystem/endpoint-connection-type",
+            "code": "hl7-fhir-rest",
+        },
+        payloadType=[concept("http://terminology.hl7.org/CodeSystem/endpoint-payload-type", "any")],
+        address="https://hospital.example/fhir",
     ),
     record(
         "Location",
@@ -51,31 +66,8 @@ DIRECTORY: list[Record] = [
         address={"line": ["1 Elm Street"], "city": "Springfield", "state": "IL", "postalCode": "62701"},
     ),
     provenance("of-the-directory", "Organization/payer", "Organization/hospital"),
+    SHARED_MEDICATION,
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Household:
-    """A member's id prefix, the mark in all that is theirs, and what tells their values from another's."""
-
-    member: str
-    mark: str
-    gender: str
-    born: str
-    month: str
-
-    def named(self, id: str) -> str:
-        """An id of this member's."""
-        return f"{self.member}-{id}"
-
-    @property
-    def reference(self) -> Record:
-        """The reference to this member."""
-        return reference(f"Patient/{self.member}")
-
-
-ANNA = Household("anna", "ALPACA", "female", "1980-05-17", "2026-03")
-BORIS = Household("boris", "ZEBRA", "male", "1971-11-02", "2025-08")
 
 
 def versions(own: Household, other: Household) -> Iterator[list[Record]]:
@@ -85,23 +77,15 @@ def versions(own: Household, other: Household) -> Iterator[list[Record]]:
 
 
 def _records(own: Household, other: Household, wording: str) -> list[Record]:
-    system = f"https://{own.mark.lower()}.example"
+    system, mine = own.system, own.identified
     display = f"{own.mark} {wording}"
-
-    def mine(id: str) -> dict[str, Any]:
-        return {"identifier": [identifier(f"{own.mark}-{id}", system)]}
-
-    def text(id: str) -> dict[str, Any]:
-        return {
-            "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{display} {id}</div>'}
-        }
 
     def claim(id: str, **elements: Any) -> Record:
         return explanation_of_benefit(
             own.named(id),
             patient(own.member),
             **mine(id)
-            | text(id)
+            | own.text(f"{wording} {id}")
             | {
                 "type": concept(system, f"{own.mark}-{id}"),
                 "meta": {"lastUpdated": f"{own.month}-20T08:30:00.000+00:00"},
@@ -154,15 +138,16 @@ def _records(own: Household, other: Household, wording: str) -> list[Record]:
         claim("paid-to-others-kin", payee={"party": reference(f"RelatedPerson/{other.named('kin')}")}),
         claim("mistaken"),
     ]
+    clinical = clinical_records(own, other, wording)
     origins = [
-        provenance(own.named("of-everything"), member, kin, *coverages, *claims),
+        provenance(own.named("of-everything"), member, kin, *coverages, *claims, *clinical, SHARED_MEDICATION),
         provenance(own.named("of-one"), claims[0], "Organization/payer"),
         provenance(own.named("mistaken"), claims[1]),
     ]
-    return [member, kin, *coverages, *claims, *origins]
+    return [member, kin, *coverages, *claims, *clinical, *origins]
 
 
-RETRACTED = ("Coverage", "ExplanationOfBenefit", "Provenance")
+RETRACTED = ("Coverage", "ExplanationOfBenefit", "Observation", "Medication", "Provenance")
 """The types of which each member has a ``mistaken`` record, retracted."""
 
 
@@ -198,6 +183,9 @@ def _forms(parameter: SearchParameter, value: Any) -> Iterator[str]:
         case SearchType.TOKEN:
             yield from _token_forms(value)
         case SearchType.REFERENCE:
+            if isinstance(value, str):  # a canonical
+                yield value
+                return
             type, id = value["reference"].split("/")
             yield from (id, f"{type}/{id}", f"{BASE}/{type}/{id}")
         case SearchType.DATE:
@@ -304,11 +292,11 @@ def _inclusions(row: ResourceDefinition) -> Iterator[tuple[tuple[str, ...], tupl
     for parameter in references(row):
         include = ("_include", f"{row.type}:{parameter.code}")
         yield (row.type, "_include", parameter.code), (include,)
-        yield (row.type, "_include", parameter.code), (include, *onward)
         for target in parameter.targets:
             if target != "Resource":
                 yield (row.type, "_include", parameter.code), (("_include", f"{include[1]}:{target}"),)
     yield (row.type, "_include", "*"), (("_include", f"{row.type}:*"),)
+    yield (row.type, "_include", "*"), (("_include", f"{row.type}:*"), *onward)
     yield (row.type, "_include:iterate", "*"), onward
     for name, value in onward:
         yield (row.type, "_include:iterate", value), ((name, value),)
@@ -320,6 +308,5 @@ def _inclusions(row: ResourceDefinition) -> Iterator[tuple[tuple[str, ...], tupl
     ]
     for reverse in backward:
         yield (row.type, "_revinclude", reverse[1]), (reverse,)
-        yield (row.type, "_revinclude", reverse[1]), (reverse, *onward)
     if backward:
         yield (row.type, "_revinclude", "all"), (*backward, *onward)

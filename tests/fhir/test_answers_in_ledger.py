@@ -34,7 +34,7 @@ EVERY_STATUS = {
     ),
     "a search by POST": ("POST", "Coverage/_search", 200, "search-type", "Coverage", 2),
     "a total": ("GET", "ExplanationOfBenefit?_count=0", 200, "search-type", "ExplanationOfBenefit", 0),
-    "a head": ("HEAD", "Patient/anna", 200, "read", "Patient", 1),
+    "a head": ("HEAD", "Patient/anna", 200, "read", "Patient", 0),
     "a search that finds nothing": ("GET", "Patient?patient=ben&_id=x", 200, "search-type", "Patient", 0),
     "a known version": ("GET", "Patient/anna", 304, "read", "Patient", 0),
     "a bad value": ("GET", "ExplanationOfBenefit?service-date=x", 400, "search-type", "ExplanationOfBenefit", 0),

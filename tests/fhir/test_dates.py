@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.clock import to_microseconds
-from server.fhir.dates import entries, interval, period_interval
+from server.fhir.dates import Instant, entries, interval, period_interval
 from server.storage.query import FOREVER, NEVER
 
 DAY = 86_400_000_000
@@ -109,8 +109,16 @@ def test_a_period_that_ends_before_it_starts_is_refused() -> None:
         period_interval({"start": "2020-02-02", "end": "2020-02-01"})
 
 
-def test_a_timing_is_found_by_its_events_or_its_bounds() -> None:
-    assert entries({"event": ["2020", "2021-01-01"]}) == [interval("2020"), interval("2021-01-01")]
+def test_an_instant_is_a_point_in_time() -> None:
+    low, high = at(2020, 1, 1, 10), at(2020, 1, 1, 10, 0, 1)
+    assert entries("2020-01-01T10:00:00Z") == [(low, high)]
+    assert (
+        entries(Instant("2020-01-01T10:00:00Z")) == entries(Instant("2020-01-01T11:00:00.0+01:00")) == [(low, low + 1)]
+    )
+
+
+def test_of_a_timing_only_the_outer_limits_of_its_events_and_its_bounds_count() -> None:
+    assert entries({"event": ["2021-01-01", "2019"]}) == [(at(2019, 1, 1), at(2021, 1, 2))]
     assert entries({"repeat": {"boundsPeriod": {"start": "2020"}}}) == [(at(2020, 1, 1), FOREVER)]
 
 

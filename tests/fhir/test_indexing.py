@@ -73,18 +73,22 @@ def test_what_is_not_a_literal_reference_is_none(reference: str) -> None:
             {"coding": [{"system": "s", "code": "c"}, {"code": "d"}, {"display": "no code"}], "text": "t"},
             {("s", "c"), ("", "d")},
         ),
-        ({"text": "only text"}, set()),
         (
             [{"system": "s", "value": "1", "type": {"coding": [{"code": "MB"}]}}, {"value": "2"}],
             {("s", "1"), ("", "2")},
         ),
         ({"system": "phone", "value": "555", "use": "home"}, {("phone", "555")}),
-        ({"system": "s"}, set()),
-        ("x" * 5000, set()),
     ],
 )
 def test_a_token_is_its_system_and_code(element: Any, tokens: set[tuple[str, str]]) -> None:
     assert entries_of(SearchType.TOKEN, element).tokens == {Token("p", *token) for token in tokens}
+
+
+@pytest.mark.parametrize(
+    "element", [{"text": "only text"}, {"system": "s"}, {"coding": [{"display": "d"}]}, "x" * 5000]
+)
+def test_a_value_without_a_code_is_found_only_as_being_there(element: Any) -> None:
+    assert entries_of(SearchType.TOKEN, element).tokens == {Token("p:present", "", "true")}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,11 @@ def test_a_token_is_its_system_and_code(element: Any, tokens: set[tuple[str, str
         ("Patient/1", ("Resource",), Reference("p", "Patient", "1")),
         ("Group/1", ("Patient",), None),
         ("https://own.example/fhir/Patient/1", ("Patient",), Reference("p", "Patient", "1")),
-        ("https://other.example/fhir/Patient/1", ("Patient",), None),
+        (
+            "https://other.example/fhir/Patient/1",
+            ("Patient",),
+            Reference("p", "", "https://other.example/fhir/Patient/1"),
+        ),
         ("#contained", ("Patient",), None),
         ("urn:uuid:5b1e2c1e-6f8a-4f6e-9b6e-0d1f7a3a9f10", ("Patient",), None),
     ],
@@ -105,6 +113,15 @@ def test_a_reference_is_found_by_its_target(
 ) -> None:
     found = entries_of(SearchType.REFERENCE, {"reference": reference}, targets, "https://own.example/fhir")
     assert found.references == ({expected} if expected else set())
+    assert found.tokens == (set() if expected else {Token("p:present", "", "true")})
+
+
+def test_a_canonical_is_found_with_and_without_its_version() -> None:
+    found = entries_of(SearchType.REFERENCE, "https://x.example/Questionnaire/phq|2", ("Questionnaire",))
+    assert {(entry.type, entry.id) for entry in found.references} == {
+        ("", "https://x.example/Questionnaire/phq|2"),
+        ("", "https://x.example/Questionnaire/phq"),
+    }
 
 
 def test_a_logical_reference_is_found_by_its_identifier() -> None:
@@ -179,7 +196,14 @@ def test_a_claim_is_found_by_everything_its_row_declares() -> None:
     }
     first, second = interval("2026-01-01"), interval("2026-01-02")
     assert index_entries(RESOURCES["ExplanationOfBenefit"], claim) == IndexEntries(
-        tokens=frozenset({Token("identifier", "s", "1"), Token("type", "t", "oral"), Token("use", "", "claim")}),
+        tokens=frozenset(
+            {
+                Token("identifier", "s", "1"),
+                Token("type", "t", "oral"),
+                Token("use", "", "claim"),
+                Token("provider:present", "", "true"),
+            }
+        ),
         references=frozenset(
             {
                 Reference("patient", "Patient", "p1"),

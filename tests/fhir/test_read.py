@@ -55,11 +55,11 @@ def test_an_etag_that_is_known_needs_no_body(world: World) -> None:
         assert world.get("anna", JANUARY, if_none_match=other).status == 200
 
 
-def test_a_retracted_resource_is_gone_and_its_former_version_is_not(world: World) -> None:
+def test_a_retracted_resource_is_gone_with_every_version(world: World) -> None:
     reply = world.get("anna", "ExplanationOfBenefit/mistake")
     assert reply.status == 410
     assert reply.json["issue"][0]["code"] == "deleted"
-    assert world.get("anna", "ExplanationOfBenefit/mistake/_history/1").status == 200
+    assert world.get("anna", "ExplanationOfBenefit/mistake/_history/1").status == 410
     assert world.get("anna", "ExplanationOfBenefit/mistake/_history/2").status == 410
     assert world.get("ben", "ExplanationOfBenefit/mistake").status == 404
     assert world.get("ben", "ExplanationOfBenefit/mistake/_history/1").status == 404

@@ -87,3 +87,7 @@ def test_any_order_and_any_split_ends_in_the_same_state(store: Store, new_databa
         assert loaded(order, cuts) == expected
 
     same()
+
+
+def test_the_clock_stands_before_the_first_load(store: Store) -> None:
+    assert [(row.id, row.loaded_at) for row in store.rows("load_clock")] == [(1, 0)]

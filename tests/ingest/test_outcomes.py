@@ -281,7 +281,7 @@ def test_what_is_not_stored_cannot_be_retracted(store: Store, named: str) -> Non
 def test_the_report_says_it_in_words_and_as_json(store: Store) -> None:
     report = store.load(ANNA, coverage("v", "Group/1"), {"resourceType": "Claim", "id": "1"})
     text = str(report)
-    assert "3 records in 1 files" in text
+    assert "3 records in 1 file" in text
     assert "Rejected: input.json, line 2: Coverage/v: Coverage.beneficiary does not refer" in text
     document = json.loads(json.dumps(report.as_json()))
     assert document["outcomes"] == {"Claim": {"unsupported": 1}, "Coverage": {"rejected": 1}, "Patient": {"created": 1}}

@@ -13,7 +13,7 @@ import pytest
 from fhir.resources.R4B.explanationofbenefit import ExplanationOfBenefit
 
 from loadtests import bare
-from loadtests.cases import CASES
+from loadtests.cases import CASES, COMPRESSED
 from loadtests.claims import compact, explanation_of_benefit, write_ndjson
 from loadtests.evidence import Conditions, Result, render
 from loadtests.load_generator import Figures
@@ -73,11 +73,18 @@ def test_forms_are_found_with_their_fields_choices_and_buttons() -> None:
 def test_the_evidence_says_which_goals_were_reached() -> None:
     bare_figures = Figures(1000.0, 1.0, 2.0, 3000)
     results = [
-        Result(case, 8192, Figures(rate, 3.0, 4.0, 600), bare_figures)
-        for case, rate in zip(CASES, (250.0, 170.0, 600.0), strict=True)
+        Result(case, case.goal(postgresql=False), 8192, Figures(rate, 3.0, 4.0, 600), bare_figures)
+        for case, rate in zip(CASES, (300.0, 170.0, 600.0), strict=True)
     ]
+    compressed = Result(COMPRESSED, 0.6, 4096, Figures(650.0, 3.0, 4.0, 600), bare_figures)
     conditions = Conditions("command", "wrk 4", 64, 2, 5, 3, "SQLite", 100, 5000, 8, 1800, 1900, 120.0)
-    page = render(results, conditions)
+    page = render(results, compressed, conditions)
     assert [result.is_reached for result in results] == [True, False, True]
-    assert "| read | 8,192 | 250 | 3.00 / 4.00 | 1,000 | 1.00 / 2.00 | **0.250** | 0.25 | reached |" in page
-    assert "**0.170** | 0.18 | missed |" in page
+    assert "| read | 8,192 | 300 | 3.00 / 4.00 | 1,000 | 1.00 / 2.00 | **0.300** | 0.3 | reached |" in page
+    assert "**0.170** | 0.22 | missed |" in page
+    assert "**0.650** | 0.6 | reached |" in page
+
+
+def test_goals_are_the_database_s_own() -> None:
+    assert [case.goal(postgresql=False) for case in CASES] == [0.30, 0.22, 0.30]
+    assert [case.goal(postgresql=True) for case in CASES] == [0.12, 0.07, 0.12]

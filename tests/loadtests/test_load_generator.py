@@ -123,18 +123,18 @@ def test_the_program_on_path_is_used(found: str, tmp_path: Path, monkeypatch: py
     program(tmp_path, found, f'echo "$@" >> {tmp_path}/asked; /bin/cat {tmp_path}/printed')
     monkeypatch.setenv("PATH", str(tmp_path))
     generator = LoadGenerator.find(48)
-    targets = [Target("/a", "token-a"), Target("/b", "token-b")]
+    targets = [Target("/a", "token-a"), Target("/b", "token-b", "gzip")]
     runs = [generator.run("http://127.0.0.1:1", targets, 2, tmp_path).per_second for _ in targets]
     assert generator.name == found
     assert runs == pytest.approx([12260.5, 12260.5], abs=0.1)
     asked = (tmp_path / "asked").read_text()
     if found == "wrk":
         assert "-c48 -d2s --latency" in asked
-        assert (tmp_path / "requests.txt").read_text() == "/a token-a\n/b token-b\n"
+        assert (tmp_path / "requests.txt").read_text() == "/a token-a identity\n/b token-b gzip\n"
     else:
         assert "-c 48 -z 2s" in asked
-        assert "Bearer token-a http://127.0.0.1:1/a" in asked
-        assert "Bearer token-b http://127.0.0.1:1/b" in asked
+        assert "Bearer token-a -H Accept-Encoding: identity http://127.0.0.1:1/a" in asked
+        assert "Bearer token-b -H Accept-Encoding: gzip http://127.0.0.1:1/b" in asked
 
 
 def test_without_either_program_it_says_in_one_line_how_to_get_one(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.authorization.smart_app import SmartApp
 def test_it_names_the_fhir_base_and_links_to_what_can_be_discovered(app: SmartApp, settings: Settings) -> None:
     page = app.web.get("/").text
     assert f"<code>{settings.fhir_base}</code>" in page
-    for path in ("/fhir/metadata", "/fhir/.well-known/smart-configuration", "/.well-known/openid-configuration"):
+    for path in ("/fhir/metadata", "/fhir/.well-known/smart-configuration", "/fhir/.well-known/openid-configuration"):
         assert f'href="{settings.base_url}{path}"' in page
         assert app.web.get(path).status_code == 200
     assert 'href="/account"' in page

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
@@ -23,9 +23,6 @@ from server.app import create_app
 from server.settings import Settings
 from server.storage.database import Database
 from tests.authorization.smart_app import PASSWORD, SmartApp, add_people, new_app
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 CONTRASTS = """() => {
   const channel = c => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4 }
@@ -55,17 +52,6 @@ TOO_SMALL = """() => [...document.querySelectorAll('button, input:not([type=hidd
   .map(e => e.outerHTML)"""
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 FOCUS = "() => { const s = getComputedStyle(document.activeElement); return parseFloat(s.outlineWidth) }"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 class Callback(BaseHTTPRequestHandler):

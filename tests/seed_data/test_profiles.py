@@ -55,7 +55,7 @@ def values(nodes: list[Any], path: str) -> list[Any]:
 
 
 def of_profile(records: list[Record], fragment: str) -> list[Record]:
-    return [r for r in records if any(fragment in profile for profile in r["meta"]["profile"])]
+    return [r for r in records if any(fragment in profile for profile in r["meta"].get("profile", []))]
 
 
 @pytest.mark.parametrize("group", PROFILES)

@@ -87,3 +87,17 @@ def test_a_database_of_a_newer_version_is_refused(database: Database) -> None:
     with pytest.raises(migrate.SchemaError, match="9999"):
         migrate.upgrade(database)
     assert not migrate.is_current(database)
+
+
+def test_the_sqlite_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    database = Database(Settings(database_url=f"sqlite:///{path}"))
+    migrate.upgrade(database)
+    with database.reading():
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    database.engine.dispose()
+    assert modes == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}
+    path.chmod(0o640)
+    again = Database(Settings(database_url=f"sqlite:///{path}"))
+    again.engine.dispose()
+    assert path.stat().st_mode & 0o777 == 0o640

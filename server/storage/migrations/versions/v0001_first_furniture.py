@@ -160,12 +160,13 @@ def upgrade() -> None:
     )
     op.create_index("ledger_by_patient", "ledger", ["patient", "at"], unique=False)
     op.create_index("ledger_by_time", "ledger", ["at"], unique=False)
-    op.create_table(
+    load_clock = op.create_table(
         "load_clock",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("loaded_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.bulk_insert(load_clock, [{"id": 1, "loaded_at": 0}])  # so that the first two loads wait for each other
     op.create_table(
         "member",
         sa.Column("patient", sa.String(), nullable=False),

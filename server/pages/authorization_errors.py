@@ -1,0 +1,55 @@
+"""The error codes of the authorization endpoints in plain words: the OAuth registry's own codes, as this server uses them.
+
+https://www.rfc-editor.org/rfc/rfc6749#section-5.2, #section-4.1.2.1, RFC 7009 section 2.2.1 and OpenID Connect Core section 3.1.2.6
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationError:
+    """One ``error`` of RFC 6749 JSON or of a redirect; ``where`` names the endpoints that answer with it."""
+
+    code: str
+    where: str
+    meaning: str
+
+
+AUTHORIZATION_ERRORS = (
+    AuthorizationError(
+        "invalid_request",
+        "all",
+        "A parameter is missing, sent twice, or not what it should be: a wrong aud, no PKCE challenge, a redirect URI that is"
+        " not registered. error_description says which.",
+    ),
+    AuthorizationError(
+        "unauthorized_client", "authorize, token", "The app is suspended, or may not use this way of getting a token."
+    ),
+    AuthorizationError("unsupported_response_type", "authorize", "Only response_type=code is offered."),
+    AuthorizationError(
+        "invalid_scope",
+        "authorize, token",
+        "None of the requested scopes can be granted. Others are left out silently.",
+    ),
+    AuthorizationError(
+        "access_denied", "authorize", "The member chose not to share. Do not ask again by yourself: offer a button."
+    ),
+    AuthorizationError(
+        "consent_required", "authorize", "prompt=none cannot succeed, because the member is always asked."
+    ),
+    AuthorizationError(
+        "request_not_supported", "authorize", "Send the parameters as they are, not in a request object."
+    ),
+    AuthorizationError(
+        "invalid_client", "token, revoke, introspect", "The client id is not known, or its secret is missing or wrong."
+    ),
+    AuthorizationError(
+        "invalid_grant",
+        "token",
+        "The code or refresh token is not known, expired, was used before, belongs to another app, or its verifier is"
+        " wrong; or the member stopped sharing. Start again with the member.",
+    ),
+    AuthorizationError("unsupported_grant_type", "token", "Only authorization_code and refresh_token are offered."),
+    AuthorizationError("temporarily_unavailable", "all", "The database does not answer. Wait as Retry-After says."),
+    AuthorizationError("server_error", "all", "The server made a mistake. Try once more, then tell the payer."),
+)

@@ -1,0 +1,152 @@
+"""/docs: what a developer needs, public and without any account; tables are computed from the registry and the settings.
+
+42 CFR 422.119(d): publicly accessible documentation, without a fee, an account, or a copy by e-mail.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from starlette.responses import Response
+
+from server import __version__
+from server.authorization import discovery
+from server.authorization.identity import FAILURES_BEFORE_PAUSE
+from server.authorization.scopes import supported_scopes
+from server.authorization.web_page import WebPages
+from server.fhir.application import MAXIMUM_BODY
+from server.fhir.error_codes import ERROR_CODES
+from server.fhir.search_parameters import MAXIMUM_PARAMETERS, MAXIMUM_VALUES
+from server.pages import TEMPLATES, search_reference
+from server.pages.authorization_errors import AUTHORIZATION_ERRORS
+from server.pages.sandbox_logins import sandbox_logins
+from server.pages.try_page import CLIENT_ID
+from server.settings import Settings
+from server.specification.registry import RESOURCES
+from server.specification.standards import FHIR_VERSION, GUIDES, LAUNCH_SCOPES
+
+DOCS, MEMBERS = "/docs", "/docs/members"
+CHANGELOG = Path(__file__).parent / "CHANGELOG.md"
+
+
+@dataclass(frozen=True, slots=True)
+class DeveloperPage:
+    """One page of the documentation: its address, its name in the menu, and what it says, in a line."""
+
+    path: str
+    title: str
+    summary: str
+    template: str
+
+
+PAGES = (
+    DeveloperPage(DOCS, "Start here", "From nothing to a member's first claim.", "docs_start.html"),
+    DeveloperPage(
+        DOCS + "/registration",
+        "Registration",
+        "How an app gets its client id, and what is asked.",
+        "docs_registration.html",
+    ),
+    DeveloperPage(DOCS + "/scopes", "Scopes", "What to ask a member for, and what is granted.", "docs_scopes.html"),
+    DeveloperPage(
+        DOCS + "/searches",
+        "Resources and searches",
+        "Every resource type, parameter and include.",
+        "docs_searches.html",
+    ),
+    DeveloperPage(DOCS + "/errors", "Error codes", "What each one means and how to mend it.", "docs_errors.html"),
+    DeveloperPage(DOCS + "/limits", "Limits", "Page sizes, lifetimes and rates.", "docs_limits.html"),
+    DeveloperPage(DOCS + "/sandbox", "Sandbox", "Made-up members to try your app with.", "docs_sandbox.html"),
+    DeveloperPage(DOCS + "/changelog", "Changelog", "What changed, version by version.", "docs_changelog.html"),
+)
+
+
+def changelog() -> Markup:
+    """The project's changelog as HTML, without its title; HTML in it is shown, never obeyed."""
+    text = CHANGELOG.read_text("utf-8").partition("\n")[2]
+    return Markup(MarkdownIt("commonmark", {"html": False}).render(text))  # noqa: S704 - the renderer escapes
+
+
+def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
+    """What the template of each page is rendered with."""
+    history = changelog()
+    logins = sandbox_logins(settings)
+    documents = {
+        "authorize": settings.base_url + discovery.AUTHORIZE,
+        "token": settings.base_url + discovery.TOKEN,
+        "revoke": settings.base_url + discovery.REVOKE,
+        "introspect": settings.base_url + discovery.INTROSPECT,
+        "smart": settings.base_url + discovery.SMART_CONFIGURATION,
+        "openid": settings.base_url + discovery.OPENID_CONFIGURATION,
+        "metadata": settings.fhir_base + "/metadata",
+        "openapi": settings.base_url + "/openapi.json",
+    }
+    return {
+        DOCS: lambda: {"documents": documents, "guides": GUIDES, "fhir_version": FHIR_VERSION, "client_id": CLIENT_ID},
+        DOCS + "/registration": lambda: {"authentications": discovery.CLIENT_AUTHENTICATIONS},
+        DOCS + "/scopes": lambda: {"launch_scopes": LAUNCH_SCOPES, "supported": supported_scopes()},
+        DOCS + "/searches": lambda: {"rules": search_reference.RULES, "modifiers": search_reference.modifiers()},
+        DOCS + "/errors": lambda: {"errors": ERROR_CODES.values(), "authorization_errors": AUTHORIZATION_ERRORS},
+        DOCS + "/limits": lambda: {
+            "maximum_values": MAXIMUM_VALUES,
+            "maximum_parameters": MAXIMUM_PARAMETERS,
+            "maximum_body": MAXIMUM_BODY // 1024,
+            "failures": FAILURES_BEFORE_PAUSE,
+        },
+        DOCS + "/sandbox": lambda: {"logins": logins, "client_id": CLIENT_ID},
+        DOCS + "/changelog": lambda: {"changelog": history, "version": __version__},
+    }
+
+
+def create_router(settings: Settings) -> APIRouter:
+    """``/docs`` and everything below it."""
+    pages = WebPages(settings, TEMPLATES)
+    router = APIRouter(route_class=pages.route_class(), include_in_schema=False)
+
+    def render(template: str, here: str, **context: Any) -> Response:
+        return pages.public(
+            template,
+            here=here,
+            menu=PAGES,
+            settings=settings,
+            fhir_base=settings.fhir_base,
+            resources=RESOURCES,
+            contact=settings.support_contact,
+            **context,
+        )
+
+    def page_route(page: DeveloperPage, content: Callable[[], Mapping[str, Any]]) -> Callable[[], Response]:
+        return lambda: render(page.template, page.path, page=page, **content())
+
+    content = contents(settings)
+    for page in PAGES:
+        router.add_api_route(page.path, page_route(page, content[page.path]), methods=["GET"])
+
+    @router.get(DOCS + "/searches/{type}")
+    def resource_type(request: Request, type: str) -> Response:
+        """One resource type: its parameters with examples."""
+        row = RESOURCES.get(type)
+        if row is None:
+            return pages.problem(request, 404, "Not found", "There is no such resource type here.")
+        return render(
+            "docs_resource_type.html", DOCS + "/searches", row=row, parameters=search_reference.parameters(row)
+        )
+
+    @router.get(DOCS + "/errors/{code}")
+    def error_code(request: Request, code: str) -> Response:
+        """One error code: what it means, how to mend it. The address never changes."""
+        error = ERROR_CODES.get(code)
+        if error is None:
+            return pages.problem(request, 404, "Not found", "There is no such error code here.")
+        return render("docs_error_code.html", DOCS + "/errors", error=error)
+
+    @router.get(MEMBERS)
+    def members() -> Response:
+        """For members: choosing an app, who protects what, how to complain (42 CFR 422.119(g))."""
+        return render("members.html", MEMBERS)
+
+    return router
