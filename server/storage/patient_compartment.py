@@ -89,6 +89,12 @@ _TOMBSTONE = select(*_columns(VERSION)).where(
 _WATERMARK = select(CLOCK.c.loaded_at)
 
 
+_NAMED_BY_MEMBER = select(REFERENCE.c.target_id).where(
+    REFERENCE.c.patient == MEMBER, REFERENCE.c.target_type == bindparam("type"), REFERENCE.c.parameter == NAMES
+)
+"""Ids of the resources of a type that this member's own name: the search begins there, not at everybody's."""
+
+
 @lru_cache(maxsize=64)
 def _belongs(type: str) -> Any:
     """Where resources of a type stand: with the member, in the directory, or (via another resource) in either."""
@@ -98,7 +104,7 @@ def _belongs(type: str) -> Any:
     if kind is MembershipKind.VIA:
         return RESOURCE.c.patient.in_(OWN_OR_SHARED)
     if kind is MembershipKind.NAMED:
-        return _visible(RESOURCE)
+        return RESOURCE.c.id.in_(_NAMED_BY_MEMBER)
     return RESOURCE.c.patient == MEMBER
 
 
