@@ -9,7 +9,7 @@ from typing import NamedTuple
 from server import clock
 from server.authorization.scopes import Permissions, permissions
 from server.settings import Settings
-from server.storage.authorization_store import ACCESS_BY_TOKEN
+from server.storage.authorization_store import ACCESS_BY_TOKEN, ACCESS_BY_TOKENS
 from server.storage.database import Database
 
 PRODUCTION = "production"
@@ -42,11 +42,11 @@ class Access(NamedTuple):
 
 async def authenticate(database: Database, settings: Settings, token: str) -> Access:
     """The access a bearer token gives now. Raises TokenRefusedError; DatabaseUnavailableError when the database is down."""
-    row = await database.fetch_one(ACCESS_BY_TOKEN, {"hash": sha256(token.encode()).digest()})
+    row = await database.fetch_by_key(ACCESS_BY_TOKEN, ACCESS_BY_TOKENS, sha256(token.encode()).digest())
     if row is None:
         raise TokenRefusedError(UNKNOWN, "The access token is not known.")
     (scope, expires_at, revoked_at, client_id, client_kind, client_status, client_environment) = row[:7]
-    (grant_id, patient, actor, grant_expires_at, ended_at, member_environment) = row[7:]
+    (grant_id, patient, actor, grant_expires_at, ended_at, member_environment) = row[7:13]
     now = clock.now_microseconds()
     if revoked_at is not None or ended_at is not None:
         raise TokenRefusedError(REVOKED, "The access token was revoked.")

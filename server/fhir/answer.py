@@ -8,12 +8,14 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from isal import igzip
+from isal import isal_zlib
 
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
 GZIP_FROM = 1400
 """Smaller bodies fit a network packet as they are."""
 _GZIP_REFUSED = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
+_GZIP_LEVEL, _GZIP_FORMAT = 1, 31
+"""Level 0 costs a fifth less and sends a tenth more; 31 is the gzip format: https://docs.python.org/3/library/zlib.html"""
 _STANDARD_OUTPUT = 1
 _ALWAYS = (
     (b"cache-control", b"no-store"),
@@ -76,7 +78,7 @@ async def respond(
     if body:
         headers.append((b"content-type", FHIR_JSON))
         if len(body) >= GZIP_FROM and accepts_gzip(request_headers.get(b"accept-encoding", b"")):
-            body = igzip.compress(body, compresslevel=1)
+            body = isal_zlib.compress(body, _GZIP_LEVEL, _GZIP_FORMAT)
             headers.append((b"content-encoding", b"gzip"))
     headers.append((b"content-length", b"%d" % len(body)))
     if b"origin" in request_headers:

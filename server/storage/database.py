@@ -6,7 +6,7 @@ SQLite is asked where the request stands, in the event loop; PostgreSQL through 
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from operator import itemgetter
@@ -22,6 +22,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from server.settings import Settings
+from server.storage.connections import Connections
+from server.storage.shared_lookup import SharedLookup
 
 Values = Mapping[str, Any]
 Record = Sequence[Any]
@@ -98,7 +100,8 @@ class Database:
         self._dialect: Dialect = SQLiteDialect_pysqlite() if self.is_sqlite else _postgresql_dialect()
         self._compiled: dict[Executable, Compiled] = {}
         self._sqlite: sqlite3.Connection | None = None
-        self._pool: Any = None
+        self._connections: Connections | None = None
+        self._shared: dict[Executable, SharedLookup] = {}
 
     # -- synchronous -------------------------------------------------------------------------------------------------
 
@@ -130,7 +133,7 @@ class Database:
     # -- asynchronous ------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open the asynchronous side: one connection on SQLite, a pool on PostgreSQL."""
+        """Open the asynchronous side: one connection on SQLite, several on PostgreSQL."""
         path = self.settings.sqlite_path
         if path is not None:
             self._sqlite = sqlite3.connect(path, isolation_level=None, cached_statements=1024, timeout=0)
@@ -138,24 +141,22 @@ class Database:
             return
         # Durability 'process': PostgreSQL acknowledges a ledger commit before its flush to disk.
         commit = "on" if self.settings.ledger_durability == "power" else "off"
-        self._pool = await asyncpg.create_pool(
+        self._connections = Connections(
             self.settings.database_url,
-            min_size=2,
-            max_size=16,
             statement_cache_size=1024,
             command_timeout=BUSY_SECONDS,
-            reset=_no_reset,
             server_settings={"synchronous_commit": commit},
         )
+        self._connections.give_back(await self._connections.take())  # a wrong URL is noticed now
 
     async def close(self) -> None:
         """Close the asynchronous side."""
         if self._sqlite is not None:
             self._sqlite.close()
             self._sqlite = None
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
+        if self._connections is not None:
+            await self._connections.close()
+            self._connections = None
 
     def _compile(self, statement: Executable) -> Compiled:
         compiled = self._compiled.get(statement)
@@ -173,8 +174,14 @@ class Database:
                 return self._sqlite.execute(compiled.text, compiled.arguments(values)).fetchall()
             except sqlite3.OperationalError as error:
                 raise DatabaseUnavailableError(str(error)) from error
+        connections = self._connections
+        assert connections is not None
         try:
-            return await self._pool.fetch(compiled.text, *compiled.arguments(values))  # type: ignore[no-any-return]
+            connection = await connections.take()
+            try:
+                return await connection.fetch(compiled.text, *compiled.arguments(values))  # type: ignore[no-any-return]
+            finally:
+                connections.give_back(connection)
         except (*_CONNECTION_LOST, asyncpg.OperatorInterventionError) as error:
             raise DatabaseUnavailableError(str(error)) from error
 
@@ -183,16 +190,35 @@ class Database:
         rows = await self.fetch(statement, values)
         return rows[0] if rows else None
 
+    async def fetch_by_key(self, one: Executable, many: Executable, key: Hashable) -> Record | None:
+        """The row of a key, or None. ``one`` has the value ``key``; on PostgreSQL look-ups that arrive together share a round trip
+        of ``many``, whose value is ``keys`` and whose last column is the key."""
+        if self.is_sqlite:
+            return await self.fetch_one(one, {"key": key})
+        shared = self._shared.get(many)
+        if shared is None:
+            shared = self._shared[many] = SharedLookup(lambda keys: self.fetch(many, {"keys": keys}))
+        return await shared.find(key)
+
     async def write(self, statement: Executable, rows: Sequence[Values]) -> None:
-        """Run one statement for each of the rows in a transaction of its own; all or nothing."""
+        """Run one statement for each of the rows in a transaction of its own; all or nothing.
+
+        asyncpg sends all of executemany before one Sync, and what stands before a Sync is one transaction:
+        https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+        """
         compiled = self._compile(statement)
         arguments = [compiled.arguments(row) for row in rows]
         if self._sqlite is not None:
             await self._write_sqlite(compiled.text, arguments)
             return
+        connections = self._connections
+        assert connections is not None
         try:
-            async with self._pool.acquire() as connection, connection.transaction():
+            connection = await connections.take()
+            try:
                 await connection.executemany(compiled.text, arguments)
+            finally:
+                connections.give_back(connection)
         except (*_CONNECTION_LOST, asyncpg.PostgresError) as error:
             raise DatabaseUnavailableError(str(error)) from error
 
@@ -217,10 +243,6 @@ class Database:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise DatabaseUnavailableError(str(error)) from error
-
-
-async def _no_reset(_connection: Any) -> None:
-    """Connections hold no session state, so the pool need not send RESET on release."""
 
 
 @lru_cache(maxsize=1)
