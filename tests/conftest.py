@@ -8,10 +8,11 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psycopg
 import pytest
@@ -180,3 +181,18 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no example data at {path}; name its parent with SHARED")
     return path
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what the search oracle has checked, by guide; here because the process that prints does not collect."""
+    passed: Counter[str] = Counter()
+    requests: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", []):
+        properties = dict(report.user_properties)
+        if report.when == "call" and "guide" in properties:
+            passed[properties["guide"]] += 1
+            requests[properties["guide"]] += properties["requests"]
+    if passed:
+        terminalreporter.section("searches that find what brute force finds, no more and no less")
+        for guide in passed:
+            terminalreporter.line(f"{guide}: {passed[guide]} pass ({requests[guide]} requests)")
