@@ -30,8 +30,9 @@ from server.authorization.tokens import (
     token_hash,
 )
 from server.storage.authorization_store import (
-    CODE_BY_HASH,
     CONSUME_CODE,
+    DELETE_EXPIRED_CODES,
+    GRANT_BY_CODE,
     INSERT_CODE,
     INSERT_GRANT,
     LOCK_REFRESH_TOKEN,
@@ -123,7 +124,9 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[mis
         )
         names = ("id", "client_id", "account", "patient", "actor", "fhir_user", "scope", "expires_at", "ended_at")
         values = {name: getattr(grant, name) for name in names}
-        transaction.execute(INSERT_GRANT, {**values, "created_at": now, "ended_reason": ""})
+        values |= {"created_at": now, "ended_reason": "", "code_hash": token_hash(code)}
+        transaction.execute(INSERT_GRANT, values)
+        transaction.execute(DELETE_EXPIRED_CODES, {"moment": now})
         transaction.execute(
             INSERT_CODE,
             {
@@ -136,7 +139,6 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[mis
                 "nonce": request.payload.data.get("nonce", ""),
                 "authenticated_at": consent.authenticated_at,
                 "expires_at": now + settings.authorization_code_seconds * SECOND,
-                "consumed_at": None,
             },
         )
         transaction.record(grant.event("grant", "consent", grant.scope))
@@ -144,16 +146,17 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[mis
     def query_authorization_code(self, code: str, client: RegisteredClient) -> StoredCode:
         """The code, consumed by this very call. A code that was consumed before ends its grant (RFC 6749 section 4.1.2)."""
         transaction, settings = self.server.transaction, self.server.settings
-        key = token_hash(code)
-        row = transaction.first(CODE_BY_HASH, {"key_hash": key, "client": client.client_id})
-        grant = None if row is None else find_grant(transaction, settings, row.grant_id)
-        if row is None or grant is None:
-            raise InvalidGrantError("The authorization code is not known, or was issued to another client.")
-        now = clock.now_microseconds()
-        if row.consumed_at is not None or transaction.execute(CONSUME_CODE, {"key_hash": key, "moment": now}) == 0:
+        values = {"key_hash": token_hash(code), "client": client.client_id}
+        row = transaction.first(CONSUME_CODE, values)
+        if row is None:
+            used = transaction.first(GRANT_BY_CODE, values)
+            grant = None if used is None else find_grant(transaction, settings, used.id)
+            if grant is None:
+                raise InvalidGrantError("The authorization code is not known, or was issued to another client.")
             end_grant(transaction, grant, "token", "authorization code used twice")
             raise InvalidGrantError("The authorization code was used before; the access it gave has ended.")
-        if row.expires_at <= now:
+        grant = find_grant(transaction, settings, row.grant_id)
+        if grant is None or row.expires_at <= clock.now_microseconds():
             raise InvalidGrantError("The authorization code expired.")
         return StoredCode(grant, row.redirect_uri, row.scope, row.code_challenge, row.nonce, row.authenticated_at)
 

@@ -102,12 +102,14 @@ class SigningKeys:
     def _make(self, transaction: Transaction) -> RSAKey:
         key = RSAKey.generate_key(KEY_BITS, auto_kid=True)
         assert key.kid is not None
+        now = clock.now_microseconds()
         transaction.execute(
             INSERT_SIGNING_KEY,
             {
                 "kid": key.kid,
                 "private_key": self._fernet.encrypt(key.as_pem(private=True)),
-                "created_at": clock.now_microseconds(),
+                "created_at": now,
+                "active_at": now,
                 "retired_at": None,
             },
         )

@@ -229,10 +229,24 @@ LAST_PULLS_OF_MEMBER = (
 )
 """When each grant last gave data to its app. Values: member."""
 INSERT_CODE = insert(CODE)
-CODE_BY_HASH = select(CODE).where(CODE.c.hash == _HASH, CODE.c.client_id == bindparam("client"))
-"""Values: key_hash, client."""
-CONSUME_CODE = update(CODE).where(CODE.c.hash == _HASH, CODE.c.consumed_at.is_(None)).values(consumed_at=_NOW)
-"""One atomic update: of two exchanges of the same code, one touches a row. Values: key_hash, moment."""
+CONSUME_CODE = (
+    delete(CODE)
+    .where(CODE.c.hash == _HASH, CODE.c.client_id == bindparam("client"))
+    .returning(
+        CODE.c.grant_id,
+        CODE.c.redirect_uri,
+        CODE.c.scope,
+        CODE.c.code_challenge,
+        CODE.c.nonce,
+        CODE.c.authenticated_at,
+        CODE.c.expires_at,
+    )
+)
+"""One atomic delete: of two exchanges of the same code, one gets the row. Values: key_hash, client."""
+GRANT_BY_CODE = select(GRANT.c.id).where(GRANT.c.code_hash == _HASH, GRANT.c.client_id == bindparam("client"))
+"""The grant of a code that was consumed. Values: key_hash, client."""
+DELETE_EXPIRED_CODES = delete(CODE).where(CODE.c.expires_at <= _NOW)
+"""Values: moment."""
 INSERT_ACCESS_TOKEN = insert(ACCESS_TOKEN)
 INSERT_REFRESH_TOKEN = insert(REFRESH_TOKEN)
 REVOKE_ACCESS_TOKEN = (

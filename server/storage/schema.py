@@ -196,15 +196,23 @@ class Enrolment(SQLModel, table=True):
 
 
 class Member(SQLModel, table=True):
-    """Members marked test; a member without a row is production."""
+    """What the token check must know of a member; one without a row is production, and no enrolment of theirs is recorded.
+
+    ``enrolled`` repeats the latest spells for that check: words ``line-of-business|until`` (ISO, inclusive, '' open), '' none recorded.
+    """
 
     __tablename__ = "member"
     patient: str = Field(primary_key=True)
     environment: str = "production"
+    enrolled: str = Field(default="", sa_column=Column(Text, nullable=False))
 
 
 class Client(SQLModel, table=True):
-    """A registered app. ``secret_hash`` is SHA-256 of a random secret; ``kind``: third-party, payer (its own portal), probe."""
+    """A registered app. ``secret_hash`` is SHA-256 of a random secret; ``kind``: third-party, payer (its own portal), probe.
+
+    ``jwks`` (JSON) or ``jwks_uri``: the public keys of a private_key_jwt client. ``details``: its other RFC 7591 metadata, as JSON.
+    ``registration_hash``: SHA-256 of the RFC 7592 registration access token. ``registered_by``: operator, self or a statement's issuer.
+    """
 
     __tablename__ = "client"
     id: str = Field(primary_key=True)
@@ -216,15 +224,42 @@ class Client(SQLModel, table=True):
     secret_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     redirect_uris: str = Field(sa_column=Column(Text, nullable=False))
     scope: str = Field(default="", sa_column=Column(Text, nullable=False))
+    jwks: str = Field(default="", sa_column=Column(Text, nullable=False))
+    jwks_uri: str = ""
+    details: str = Field(default="{}", sa_column=Column(Text, nullable=False))
+    registration_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    registered_by: str = "operator"
     created_at: int = Field(sa_column=_time())
     suspended_at: int | None = Field(default=None, sa_column=_time(nullable=True))
     suspended_reason: str = ""
 
 
+class ClientDecision(SQLModel, table=True):
+    """Append-only: a decision on an app (``decision``: refused, suspended, resumed), by which published criterion and evidence,
+    by whom, the notice sent and the way to appeal (42 CFR 422.119(e))."""
+
+    __tablename__ = "client_decision"
+    __table_args__ = (Index("client_decision_by_client", "client_id", "decided_at"),)
+    key: int | None = Field(default=None, sa_column=_key())
+    client_id: str
+    decision: str
+    criterion: str
+    evidence: str = Field(sa_column=Column(Text, nullable=False))
+    decided_by: str
+    notice: str = Field(sa_column=Column(Text, nullable=False))
+    appeal: str = Field(sa_column=Column(Text, nullable=False))
+    decided_at: int = Field(sa_column=_time())
+
+
 class Account(SQLModel, table=True):
-    """A member's or representative's sign-in. ``password_hash`` is argon2; ``failures`` counts wrong passwords in a row."""
+    """A member's or representative's sign-in. ``password_hash`` is argon2; ``failures`` counts wrong passwords in a row.
+
+    ``totp_secret`` is encrypted with the secret key; ``totp_step`` is the last time step used. An account of the payer's own
+    OpenID provider has ``issuer`` and ``subject``, and no password ('').
+    """
 
     __tablename__ = "account"
+    __table_args__ = (Index("account_by_subject", "issuer", "subject"),)
     id: str = Field(primary_key=True)
     username: str = Field(unique=True)
     password_hash: str
@@ -232,20 +267,31 @@ class Account(SQLModel, table=True):
     created_at: int = Field(sa_column=_time())
     failures: int = 0
     failed_at: int = Field(default=0, sa_column=_time())
+    totp_secret: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    totp_step: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    issuer: str = ""
+    subject: str = ""
 
 
 class AccountMember(SQLModel, table=True):
-    """Whom an account may act for: themself (``relationship`` self) or a member they represent."""
+    """Whom an account may act for: themself (``relationship`` self) or a member they represent.
+
+    ``authority``: self; minor (parent or guardian, until the member is of age); adult (court-ordered, or power of attorney); consent (of the
+    member). ``until``: its last day, ISO, '' open.
+    """
 
     __tablename__ = "account_member"
     account: str = Field(primary_key=True)
     patient: str = Field(primary_key=True)
     relationship: str = "self"
     related_person: str = ""
+    authority: str = "self"
+    until: str = ""
 
 
 class SignInSession(SQLModel, table=True):
-    """A signed-in browser; the cookie is random and stored as SHA-256."""
+    """A signed-in browser; the cookie is random and stored as SHA-256. ``provider_token``: the encrypted id_token of the
+    payer's own OpenID provider, for its logout."""
 
     __tablename__ = "sign_in_session"
     __table_args__ = (Index("sign_in_session_by_end", "expires_at"),)
@@ -253,6 +299,7 @@ class SignInSession(SQLModel, table=True):
     account: str
     authenticated_at: int = Field(sa_column=_time())
     expires_at: int = Field(sa_column=_time())
+    provider_token: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
 
 class AuthorizationRequest(SQLModel, table=True):
@@ -266,11 +313,31 @@ class AuthorizationRequest(SQLModel, table=True):
     expires_at: int = Field(sa_column=_time())
 
 
+class PushedRequest(SQLModel, table=True):
+    """A pushed authorization request (RFC 9126), used once; its request_uri is random and stored as SHA-256."""
+
+    __tablename__ = "pushed_request"
+    __table_args__ = (Index("pushed_request_by_end", "expires_at"),)
+    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    client_id: str
+    parameters: str = Field(sa_column=Column(Text, nullable=False))
+    expires_at: int = Field(sa_column=_time())
+
+
 class Grant(SQLModel, table=True):
-    """What a member allowed an app: immutable but for its end, set once. ``actor``: self or representative."""
+    """What a member allowed an app: immutable but for its end, set once. ``actor``: self, representative, or system (no member).
+
+    ``withheld``: the consent categories left out, separated by spaces. ``duration``: as chosen (once, 13-months, until-revoked, online).
+    ``session_hash``: of the sign-in session, for ``online_access``. ``code_hash``: of its authorization code, so that a replay is
+    noticed. ``ended_code``: the stable error_code that the app is told.
+    """
 
     __tablename__ = "grant"
-    __table_args__ = (Index("grant_by_patient", "patient", "client_id"),)
+    __table_args__ = (
+        Index("grant_by_patient", "patient", "client_id"),
+        Index("grant_by_code", "code_hash"),
+        Index("grant_by_session", "session_hash"),
+    )
     id: str = Field(primary_key=True)
     client_id: str
     account: str
@@ -282,10 +349,15 @@ class Grant(SQLModel, table=True):
     expires_at: int = Field(sa_column=_time())
     ended_at: int | None = Field(default=None, sa_column=_time(nullable=True))
     ended_reason: str = ""
+    ended_code: str = ""
+    withheld: str = ""
+    duration: str = ""
+    session_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    code_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
 
 class AuthorizationCode(SQLModel, table=True):
-    """A one-time code, stored as SHA-256, consumed by one atomic update; kept so that a replay is noticed."""
+    """A one-time code, stored as SHA-256, consumed by one atomic delete; its grant keeps the hash, so that a replay is noticed."""
 
     __tablename__ = "authorization_code"
     hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
@@ -297,14 +369,13 @@ class AuthorizationCode(SQLModel, table=True):
     nonce: str = ""
     authenticated_at: int = Field(sa_column=_time())
     expires_at: int = Field(sa_column=_time())
-    consumed_at: int | None = Field(default=None, sa_column=_time(nullable=True))
 
 
 class AccessToken(SQLModel, table=True):
     """An opaque bearer token, stored as SHA-256."""
 
     __tablename__ = "access_token"
-    __table_args__ = (Index("access_token_by_grant", "grant_id"),)
+    __table_args__ = (Index("access_token_by_grant", "grant_id"), Index("access_token_by_end", "expires_at"))
     hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     grant_id: str
     client_id: str
@@ -318,7 +389,7 @@ class RefreshToken(SQLModel, table=True):
     """A refresh token, stored as SHA-256; rotated at each use, ``rotated_at`` once."""
 
     __tablename__ = "refresh_token"
-    __table_args__ = (Index("refresh_token_by_grant", "grant_id"),)
+    __table_args__ = (Index("refresh_token_by_grant", "grant_id"), Index("refresh_token_by_end", "expires_at"))
     hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     grant_id: str
     client_id: str
@@ -329,13 +400,46 @@ class RefreshToken(SQLModel, table=True):
 
 
 class SigningKey(SQLModel, table=True):
-    """An RS256 key for id_tokens; ``private_key`` is encrypted with the secret key."""
+    """An RS256 key for id_tokens; ``private_key`` is encrypted with the secret key. It is published from ``created_at``, signs from
+    ``active_at`` until a newer one does, and is published until ``retired_at``."""
 
     __tablename__ = "signing_key"
     kid: str = Field(primary_key=True)
     private_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     created_at: int = Field(sa_column=_time())
+    active_at: int = Field(sa_column=_time())
     retired_at: int | None = Field(default=None, sa_column=_time(nullable=True))
+
+
+class ClientAssertion(SQLModel, table=True):
+    """A ``jti`` that a client used in a signed assertion: it is refused until that assertion has expired (RFC 7523 section 3)."""
+
+    __tablename__ = "client_assertion"
+    __table_args__ = (Index("client_assertion_by_end", "expires_at"),)
+    client_id: str = Field(primary_key=True)
+    jti_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    expires_at: int = Field(sa_column=_time())
+
+
+class Attempts(SQLModel, table=True):
+    """Failed guesses in a window of time, by what was guessed and from where; ``key`` is a SHA-256, no address is stored."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index("attempts_by_end", "expires_at"), _CLUSTERED)
+    kind: str = Field(primary_key=True)
+    key: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    count: int = 0
+    expires_at: int = Field(sa_column=_time())
+
+
+class Permits(SQLModel, table=True):
+    """Requests that workers leased for a client in a window of time: the rate limit held across workers."""
+
+    __tablename__ = "permits"
+    __table_args__ = (_CLUSTERED,)
+    client_id: str = Field(primary_key=True)
+    window: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    leased: int = 0
 
 
 class LedgerRow(SQLModel, table=True):

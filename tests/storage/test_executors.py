@@ -21,7 +21,7 @@ ONE = select(MEMBER.c.patient, MEMBER.c.environment).where(MEMBER.c.patient == b
 
 def members(*names: str) -> list[dict[str, Any]]:
     """Rows to insert."""
-    return [{"patient": name, "environment": "test"} for name in names]
+    return [{"patient": name, "environment": "test", "enrolled": ""} for name in names]
 
 
 def stored(database: Database) -> list[str]:

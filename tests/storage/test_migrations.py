@@ -16,21 +16,27 @@ from server.storage.database import Database
 from server.storage.schema import METADATA
 
 TABLES = """
-SELECT table_name, column_name, data_type, is_nullable, column_default, is_identity, collation_name
+SELECT table_name, column_name, data_type, is_nullable, is_identity, collation_name
 FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, column_name
 """
 INDEXES = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexdef"
 
 
+DEFAULT = re.compile(r" DEFAULT '[^']*'")
+
+
 def schema(database: Database) -> list[Any]:
-    """What the database says its schema is, without Alembic's own table and without the order of columns and constraints."""
+    """What the database says its schema is, without Alembic's own table, without the order of columns and constraints, and
+    without the defaults that a column needs when it is added to rows that are there."""
     with database.reading() as transaction:
         if not database.is_sqlite:
             rows = [*transaction.all(text(TABLES)), *transaction.all(text(INDEXES))]
             return [tuple(row) for row in rows if "alembic_version" not in str(row)]
         rows = list(transaction.all(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")))
         return [
-            (name, sorted(re.split(r"[\s,]+", sql))) for name, sql in rows if not name.startswith(("alembic", "sqlite"))
+            (name, sorted(re.split(r"[\s,]+", DEFAULT.sub("", sql))))
+            for name, sql in rows
+            if not name.startswith(("alembic", "sqlite"))
         ]
 
 
