@@ -33,6 +33,10 @@ class Settings(BaseSettings):
         None,
         description="At least 32 characters: signs page links and encrypts the signing keys. Unset: kept in SECRET_KEY_FILE (test deployments only).",
     )
+    secret_key_previous: SecretStr | None = Field(
+        None,
+        description="The secret key before SECRET_KEY: what it encrypted is still read, so that the key can be changed without downtime.",
+    )
     secret_key_file: Path = Field(
         Path("var/secret.key"), description="Where a test deployment keeps the secret key it makes for itself."
     )
@@ -65,6 +69,16 @@ class Settings(BaseSettings):
     refresh_grace_seconds: int = Field(
         30, ge=0, le=300, description="How long a refresh token just rotated may still be used by a parallel request."
     )
+    grant_durations: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("13-months", "once", "until-revoked"),
+        description="How long a member may share with an app: 13-months (REFRESH_TOKEN_DAYS), once and until-revoked, separated by commas, in the order shown; the first is preselected.",
+    )
+    online_access_hours: int = Field(
+        12,
+        ge=1,
+        le=720,
+        description="Longest life of access with online_access, which ends when the member signs out.",
+    )
     authorization_code_seconds: int = Field(60, ge=5, le=600, description="Lifetime of an authorization code.")
     sign_in_minutes: int = Field(
         30, ge=5, le=1440, description="Lifetime of a member's sign-in session and of a pending authorization request."
@@ -94,7 +108,7 @@ class Settings(BaseSettings):
             raise ValueError("must have no spaces, and a port that can be reached")
         return value.rstrip("/")
 
-    @field_validator("person_identifiers", mode="before")
+    @field_validator("person_identifiers", "grant_durations", mode="before")
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -103,8 +117,15 @@ class Settings(BaseSettings):
             try:
                 return tuple(json.loads(value))
             except ValueError as error:
-                raise ValueError("must be codes separated by commas, e.g. um,MB") from error
+                raise ValueError("must be words separated by commas") from error
         return tuple(code.strip() for code in value.split(",") if code.strip())
+
+    @field_validator("grant_durations")
+    @classmethod
+    def _known_durations(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value) or not set(value) <= {"13-months", "once", "until-revoked"}:
+            raise ValueError("must be one or more of 13-months, once and until-revoked, separated by commas")
+        return value
 
     @field_validator("page_size_limit")
     @classmethod
@@ -136,7 +157,7 @@ class Settings(BaseSettings):
             raise ValueError("is not a time zone of the IANA database, e.g. America/New_York") from error
         return value
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "secret_key_previous")
     @classmethod
     def _long_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:

@@ -34,18 +34,29 @@ from server.storage.authorization_store import (
 from server.storage.database import Transaction
 
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_MAX_AGE = re.compile(r"[0-9]{1,9}")
 LONGEST_STATE = 4096
 """Characters: a longer one would make a redirect that browsers and proxies refuse."""
-KEPT = ("response_type", "redirect_uri", "state", "code_challenge", "code_challenge_method", "nonce", "prompt")
+KEPT = (
+    "response_type", "redirect_uri", "state", "code_challenge", "code_challenge_method", "nonce", "prompt", "max_age",
+    "login_hint", "ui_locales",
+)  # fmt: skip
+LONGEST_LOGIN_HINT, LONGEST_UI_LOCALES = 200, 100
+NEW_SIGN_IN = frozenset(("login", "select_account"))
+"""``prompt`` values that lead to the sign-in page even for a member who is signed in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An authorization request as it came, with the client it names (None: there is no such client)."""
+    """An authorization request as it came, with the client it names (None: there is no such client).
+
+    ``signed_in_at``: when the member of this browser signed in, in microseconds; None when nobody is signed in.
+    """
 
     settings: Settings
     parameters: Parameters
     client: RegisteredClient | None
+    signed_in_at: int | None = None
 
     def get(self, name: str) -> str:
         """A parameter's value, '' when it was not sent."""
@@ -70,6 +81,12 @@ class ConsentRequiredError(OAuth2Error):  # type: ignore[misc]
     """OpenID Connect Core 1.0 section 3.1.2.6."""
 
     error = "consent_required"
+
+
+class LoginRequiredError(OAuth2Error):  # type: ignore[misc]
+    """OpenID Connect Core 1.0 section 3.1.2.6."""
+
+    error = "login_required"
 
 
 class RequestNotSupportedError(OAuth2Error):  # type: ignore[misc]
@@ -148,9 +165,21 @@ def _scope_possible(asked: Asked) -> None:
         raise InvalidScopeError(describable(f"None of these scopes can be granted: {asked.scope[:300]}"))
 
 
-def _consent_may_be_shown(asked: Asked) -> None:
-    if asked.get("prompt") == "none":
-        raise ConsentRequiredError("The member is always asked, so 'prompt=none' cannot succeed.")
+def _max_age_seconds(asked: Asked) -> None:
+    if asked.get("max_age") and not _MAX_AGE.fullmatch(asked.get("max_age")):
+        raise InvalidRequestError("'max_age' must be a whole number of seconds.")
+
+
+def _pages_may_be_shown(asked: Asked) -> None:
+    prompt = asked.get("prompt").split()
+    if "none" not in prompt:
+        return
+    if prompt != ["none"]:
+        raise InvalidRequestError("'prompt=none' goes with no other prompt.")
+    oldest = clock.now_microseconds() - int(asked.get("max_age")) * SECOND if asked.get("max_age") else 0
+    if asked.signed_in_at is None or asked.signed_in_at < oldest:
+        raise LoginRequiredError("Nobody is signed in, and 'prompt=none' does not let them be asked to.")
+    raise ConsentRequiredError("The member is always asked, so 'prompt=none' cannot succeed.")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -164,7 +193,8 @@ CHECKS: tuple[Check, ...] = (
     Check("aud is the FHIR base", True, _aud_is_fhir_base),
     Check("code_challenge S256", True, _code_challenge_s256),
     Check("scope possible", True, _scope_possible),
-    Check("consent may be shown", True, _consent_may_be_shown),
+    Check("max_age in seconds", True, _max_age_seconds),
+    Check("pages may be shown", True, _pages_may_be_shown),
 )
 """Every rule of /authorize in the order in which they are applied; the first that fails answers."""
 
@@ -216,10 +246,34 @@ class PendingRequest:
         uri: str = self.parameters.data["redirect_uri"]
         return uri
 
+    def wants_new_sign_in(self, session_authenticated_at: int) -> bool:
+        """Whether the member signs in anew although they did at that moment (microseconds), before they decide.
+
+        With ``prompt=login`` or ``select_account`` a sign-in from before the request is not enough; with ``max_age`` none older than that.
+        """
+        if NEW_SIGN_IN.intersection(self.parameters.data.get("prompt", "").split()):
+            return session_authenticated_at < self.asked_at
+        max_age = self.parameters.data.get("max_age", "")
+        if not max_age:
+            return False
+        # A sign-in for this very request counts, however long the member then thinks (max_age=0 asks for just that).
+        return session_authenticated_at < self.asked_at - int(max_age) * SECOND
+
     @property
-    def wants_new_sign_in(self) -> bool:
-        """Whether the app asked for ``prompt=login``."""
-        return "login" in self.parameters.data.get("prompt", "").split()
+    def asked_at(self) -> int:
+        """When the app asked, in microseconds."""
+        return int(self.parameters.data.get("asked_at", "0"))
+
+    @property
+    def login_hint(self) -> str:
+        """What the app thinks the member signs in with: short and printable, '' when it did not say."""
+        hint = self.parameters.data.get("login_hint", "")
+        return hint if hint.isprintable() and len(hint) <= LONGEST_LOGIN_HINT else ""
+
+    @property
+    def ui_locales(self) -> tuple[str, ...]:
+        """The languages the app wishes for its pages, the best first (OpenID Connect Core 1.0 section 3.1.2.1)."""
+        return tuple(self.parameters.data.get("ui_locales", "")[:LONGEST_UI_LOCALES].split())
 
     def with_scope(self, scope: str) -> "PendingRequest":
         """The same request for another scope."""
@@ -233,6 +287,7 @@ def keep(transaction: Transaction, asked: Asked) -> PendingRequest:
     now = clock.now_microseconds()
     kept: dict[str, Any] = {name: asked.get(name) for name in KEPT}
     kept["client_id"] = asked.client.client_id
+    kept["asked_at"] = str(now)
     kept["scope"] = narrow(asked.scope, asked.client.scope).scope
     reference = random_token()
     transaction.execute(DELETE_EXPIRED_REQUESTS, {"moment": now})

@@ -17,6 +17,9 @@ from server.authorization.discovery import CLIENT_AUTHENTICATIONS
 from server.authorization.identity import ActsFor
 from server.authorization.scopes import narrow
 from server.authorization.tokens import (
+    FHIR_USER_SCOPES,
+    ONCE,
+    ONLINE,
     REFRESH,
     SECOND,
     GrantRecord,
@@ -24,7 +27,8 @@ from server.authorization.tokens import (
     end_grant,
     find_grant,
     find_token,
-    grant_lifetime,
+    grant_duration,
+    grant_expiry,
     id_token,
     random_token,
     token_hash,
@@ -42,11 +46,34 @@ from server.storage.authorization_store import (
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A member's yes: who said it, for whom, and when they signed in."""
+    """A member's yes: who said it, for whom, and when they signed in (microseconds).
+
+    ``duration`` is what they chose of GRANT_DURATIONS ('' : what the scope gives), ``withheld`` the categories they left out, and
+    ``session_hash`` names the sign-in session with which ``online_access`` ends.
+    """
 
     account: str
     member: ActsFor
     authenticated_at: int
+    duration: str = ""
+    withheld: tuple[str, ...] = ()
+    session_hash: bytes | None = None
+
+
+DEMOGRAPHICS = "demographics"
+"""The category whose withholding drops ``fhirUser``, since that names a record of it."""
+
+
+def granted_scope(scope: str, consent: Consent) -> str:
+    """The scope that a consent leaves: no refresh for one time, the longer of two kinds of refresh, no record that is withheld."""
+    dropped: set[str] = set()
+    if consent.duration == ONCE:
+        dropped |= {"offline_access", "online_access"}
+    if "offline_access" in scope.split():
+        dropped.add("online_access")
+    if DEMOGRAPHICS in consent.withheld or not consent.member.fhir_user:
+        dropped |= FHIR_USER_SCOPES
+    return " ".join(word for word in scope.split() if word not in dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +136,8 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[mis
         client: RegisteredClient = request.client
         consent: Consent = request.user
         now = clock.now_microseconds()
+        scope = granted_scope(request.scope, consent)
+        duration = grant_duration(scope, consent.duration)
         grant = GrantRecord(
             id=uuid.uuid4().hex,
             client_id=client.client_id,
@@ -117,14 +146,16 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[mis
             account=consent.account,
             patient=consent.member.patient,
             actor=consent.member.actor,
-            fhir_user=consent.member.fhir_user,
-            scope=request.scope,
-            expires_at=now + grant_lifetime(settings, request.scope),
+            fhir_user="" if DEMOGRAPHICS in consent.withheld else consent.member.fhir_user,
+            scope=scope,
+            expires_at=grant_expiry(settings, scope, consent.duration, now),
             ended_at=None,
         )
         names = ("id", "client_id", "account", "patient", "actor", "fhir_user", "scope", "expires_at", "ended_at")
         values = {name: getattr(grant, name) for name in names}
-        values |= {"created_at": now, "ended_reason": "", "code_hash": token_hash(code)}
+        values |= {"created_at": now, "ended_reason": "", "ended_code": "", "code_hash": token_hash(code)}
+        values |= {"duration": duration, "withheld": " ".join(consent.withheld)}
+        values["session_hash"] = consent.session_hash if duration == ONLINE else None
         transaction.execute(INSERT_GRANT, values)
         transaction.execute(DELETE_EXPIRED_CODES, {"moment": now})
         transaction.execute(

@@ -45,7 +45,8 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
         """Check the request; keep it; send the member on to sign in or to decide."""
         with ledger.transaction() as transaction:
             client = find_client(transaction, parameters.data.get("client_id", ""))
-            asked = Asked(settings, parameters, client)
+            session = pages.browsers.session(transaction, pages.browsers.of(request))
+            asked = Asked(settings, parameters, client, None if session is None else session.authenticated_at)
             refusal = authorization_request.refusal(asked)
             if refusal is not None:
                 if client is not None:
@@ -63,8 +64,9 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
                     detail=refusal.error.get_error_description(),
                 )
             pending = authorization_request.keep(transaction, asked)
-            session = pages.browsers.session(transaction, pages.browsers.of(request))
-        return _onwards(CONSENT if session is not None and not pending.wants_new_sign_in else SIGN_IN, pending)
+        return _onwards(
+            SIGN_IN if session is None or pending.wants_new_sign_in(session.authenticated_at) else CONSENT, pending
+        )
 
     @router.get(SIGN_IN)
     def show_sign_in(request: Request, query: Query) -> Response:
@@ -76,9 +78,9 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
             client = None if pending is None else find_client(transaction, pending.client_id)
         if query.data.get("request") and pending is None:
             return _request_over(request)
-        if session is not None and (pending is None or not pending.wants_new_sign_in):
+        if session is not None and (pending is None or not pending.wants_new_sign_in(session.authenticated_at)):
             return _onwards(ACCOUNT if pending is None else CONSENT, pending)
-        return _sign_in_page(browser, pending, client)
+        return _sign_in_page(browser, pending, client, username="" if pending is None else pending.login_hint)
 
     @router.post(SIGN_IN)
     async def do_sign_in(request: Request, form: Form) -> Response:
@@ -122,6 +124,8 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
             session = pages.browsers.session(transaction, browser)
             if session is None:
                 return _onwards(SIGN_IN, pending)
+            if pending.wants_new_sign_in(session.authenticated_at):
+                return _onwards(SIGN_IN, pending)
             client = find_client(transaction, pending.client_id)
             acts_for = members(transaction, session.account)
         if client is None or not client.is_active:
@@ -137,7 +141,7 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
             pending = _pending(transaction, form)
             if pending is None:
                 return _request_over(request)
-            if session is None:
+            if session is None or pending.wants_new_sign_in(session.authenticated_at):
                 return _onwards(SIGN_IN, pending)
             if not browser.is_genuine(form.data.get("csrf", "")):
                 return pages.form_expired(request)

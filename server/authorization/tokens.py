@@ -32,6 +32,10 @@ from server.storage.ledger import LedgerEvent, RecordingTransaction, new_request
 
 ACCESS, REFRESH = "access_token", "refresh_token"
 SECOND = 1_000_000
+ONCE, THIRTEEN_MONTHS, UNTIL_REVOKED, ONLINE = "once", "13-months", "until-revoked", "online"
+"""How long a grant lasts: the first three a member may choose (GRANT_DURATIONS); the last is what ``online_access`` gives."""
+FOREVER = 253_402_300_799 * SECOND
+"""The end of a grant that lasts until it is revoked: the last second of the year 9999."""
 FHIR_USER_SCOPES = frozenset(("fhirUser", "profile"))
 
 
@@ -157,20 +161,45 @@ def find_token(
     return None
 
 
-def end_grant(transaction: RecordingTransaction, grant: GrantRecord, interaction: str, reason: str) -> bool:
-    """End a grant and with it every token of it; False when it had ended before."""
-    values = {"grant": grant.id, "moment": clock.now_microseconds(), "reason": reason}
+def end_grant(
+    transaction: RecordingTransaction, grant: GrantRecord, interaction: str, reason: str, code: str = "grant_ended"
+) -> bool:
+    """End a grant and with it every token of it; False when it had ended before. ``code``: the error_code its app is told."""
+    values = {"grant": grant.id, "moment": clock.now_microseconds(), "reason": reason, "code": code}
     ended = transaction.execute(END_GRANT, values) == 1
     if ended:
         transaction.record(grant.event("revocation", interaction, reason))
     return ended
 
 
+def grant_duration(scope: str, duration: str) -> str:
+    """How long a grant of this scope lasts when the member chose this ('' : nothing): once, 13-months, until-revoked or online.
+
+    Without ``offline_access`` there is nothing to choose but once; with ``online_access`` alone it lasts while they are signed in.
+    """
+    words = scope.split()
+    if duration == ONCE or not {"offline_access", "online_access"}.intersection(words):
+        return ONCE
+    if "offline_access" not in words:
+        return ONLINE
+    return duration or THIRTEEN_MONTHS
+
+
+def grant_expiry(settings: Settings, scope: str, duration: str, now: int) -> int:
+    """When a grant made now ends by itself, in microseconds; FOREVER when it lasts until it is revoked."""
+    lasts = grant_duration(scope, duration)
+    if lasts == UNTIL_REVOKED:
+        return FOREVER
+    seconds = {
+        THIRTEEN_MONTHS: settings.refresh_token_days * 86_400,
+        ONLINE: settings.online_access_hours * 3600,
+    }.get(lasts, settings.authorization_code_seconds + settings.access_token_seconds)
+    return now + seconds * SECOND
+
+
 def grant_lifetime(settings: Settings, scope: str) -> int:
-    """Microseconds that a new grant lasts: with ``offline_access`` as long as its refresh tokens, else one access token."""
-    if "offline_access" in scope.split():
-        return settings.refresh_token_days * 86_400 * SECOND
-    return (settings.authorization_code_seconds + settings.access_token_seconds) * SECOND
+    """Microseconds that a new grant lasts when the member chose nothing."""
+    return grant_expiry(settings, scope, "", 0)
 
 
 def token_response(settings: Settings, grant: GrantRecord, scope: str, with_refresh_token: bool) -> dict[str, Any]:

@@ -105,68 +105,8 @@ REDIRECT_URIS_LIKE = select(CLIENT.c.redirect_uris).where(
 )
 """Redirect URIs of active clients that may have this origin: narrowed by text, to be compared exactly. Values: origin."""
 
-# -- accounts and members --------------------------------------------------------------------------------------------
+# -- pending authorization requests ----------------------------------------------------------------------------------
 
-ACCOUNT_BY_USERNAME = select(ACCOUNT).where(ACCOUNT.c.username == bindparam("username"))
-"""Values: username."""
-ACCOUNT_BY_ID = select(ACCOUNT).where(ACCOUNT.c.id == bindparam("account"))
-"""Values: account."""
-INSERT_ACCOUNT = insert(ACCOUNT)
-UPDATE_ACCOUNT = update(ACCOUNT).where(ACCOUNT.c.id == bindparam("account")).values(failures=0)
-"""Values: account, and the columns to set."""
-SIGN_IN_FAILED = (
-    update(ACCOUNT).where(ACCOUNT.c.id == bindparam("account")).values(failures=ACCOUNT.c.failures + 1, failed_at=_NOW)
-)
-"""Values: account, moment."""
-SIGN_IN_SUCCEEDED = (
-    update(ACCOUNT).where(ACCOUNT.c.id == bindparam("account"), ACCOUNT.c.failures > 0).values(failures=0)
-)
-"""Values: account."""
-DELETE_ACCOUNT_MEMBERS = delete(ACCOUNT_MEMBER).where(ACCOUNT_MEMBER.c.account == bindparam("account"))
-"""Values: account."""
-INSERT_ACCOUNT_MEMBER = insert(ACCOUNT_MEMBER)
-MEMBERS_OF_ACCOUNT = (
-    select(
-        ACCOUNT_MEMBER.c.patient,
-        ACCOUNT_MEMBER.c.relationship,
-        ACCOUNT_MEMBER.c.related_person,
-        MEMBER.c.environment,
-        RESOURCE.c.body,
-    )
-    .select_from(
-        ACCOUNT_MEMBER.outerjoin(MEMBER, MEMBER.c.patient == ACCOUNT_MEMBER.c.patient).outerjoin(
-            RESOURCE,
-            (RESOURCE.c.type == MEMBER_TYPE)
-            & (RESOURCE.c.id == ACCOUNT_MEMBER.c.patient)
-            & (RESOURCE.c.patient == ACCOUNT_MEMBER.c.patient)
-            & RESOURCE.c.deleted.is_(False),
-        )
-    )
-    .where(ACCOUNT_MEMBER.c.account == bindparam("account"))
-    .order_by(ACCOUNT_MEMBER.c.relationship != "self", ACCOUNT_MEMBER.c.patient)
-)
-"""Whom an account may act for, themself first, with the member's own resource. Values: account."""
-MEMBER_BY_PATIENT = select(MEMBER).where(MEMBER.c.patient == bindparam("member"))
-"""Values: member."""
-INSERT_MEMBER = insert(MEMBER)
-UPDATE_MEMBER = update(MEMBER).where(MEMBER.c.patient == bindparam("member")).values(environment=bindparam("mark"))
-"""Values: member, mark."""
-
-# -- sign-in sessions and pending authorization requests -------------------------------------------------------------
-
-INSERT_SESSION = insert(SESSION)
-SESSION_BY_HASH = (
-    select(SESSION.c.account, SESSION.c.authenticated_at, ACCOUNT.c.display_name)
-    .select_from(SESSION.join(ACCOUNT, ACCOUNT.c.id == SESSION.c.account))
-    .where(SESSION.c.hash == _HASH, SESSION.c.expires_at > _NOW)
-)
-"""Values: key_hash, moment."""
-DELETE_SESSION = delete(SESSION).where(SESSION.c.hash == _HASH)
-"""Values: key_hash."""
-DELETE_SESSIONS_OF_ACCOUNT = delete(SESSION).where(SESSION.c.account == bindparam("account"))
-"""Values: account."""
-DELETE_EXPIRED_SESSIONS = delete(SESSION).where(SESSION.c.expires_at <= _NOW)
-"""Values: moment."""
 INSERT_REQUEST = insert(REQUEST)
 REQUEST_BY_HASH = select(REQUEST).where(REQUEST.c.hash == _HASH, REQUEST.c.expires_at > _NOW)
 """Values: key_hash, moment."""
@@ -203,13 +143,9 @@ GRANT_BY_ID = (
 END_GRANT = (
     update(GRANT)
     .where(GRANT.c.id == bindparam("grant"), GRANT.c.ended_at.is_(None))
-    .values(ended_at=_NOW, ended_reason=bindparam("reason"))
+    .values(ended_at=_NOW, ended_reason=bindparam("reason"), ended_code=bindparam("code"))
 )
-"""Set once: a second end touches no row. Values: grant, moment, reason."""
-LIVE_GRANTS_OF_ACCOUNT = select(GRANT.c.id, GRANT.c.patient).where(
-    GRANT.c.account == bindparam("account"), GRANT.c.ended_at.is_(None), GRANT.c.expires_at > _NOW
-)
-"""What an account allowed and is in force, its code exchanged or not. Values: account, moment."""
+"""Set once: a second end touches no row. Values: grant, moment, reason, code."""
 LIVE_GRANTS_OF_MEMBER = (
     select(GRANT.c.id, GRANT.c.client_id, GRANT.c.scope, GRANT.c.created_at, GRANT.c.expires_at, CLIENT.c.name)
     .select_from(GRANT.join(CLIENT, CLIENT.c.id == GRANT.c.client_id))

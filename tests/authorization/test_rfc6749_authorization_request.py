@@ -86,7 +86,7 @@ def test_a_bad_request_is_told_to_the_app(app: SmartApp, subtests: pytest.Subtes
         ({"code_challenge_method": None}, "invalid_request"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
-        ({"prompt": "none"}, "consent_required"),
+        ({"prompt": "none"}, "login_required"),
     ]:
         with subtests.test(changes=changes, error=error):
             answer = told_to_app(app.authorize(**changes))
