@@ -233,7 +233,7 @@ def account_add(
     ] = None,
 ) -> None:
     """Let a member, or someone who acts for members, sign in."""
-    from server.authorization.identity import add_account
+    from server.authorization.accounts import add_account
     from server.specification.registry import MEMBER_TYPE, REPRESENTATIVE_TYPE
     from server.storage.population import Population
 

@@ -98,7 +98,7 @@ def _loaded(database: Database) -> str:
 def _seed(database: Database, settings: Settings) -> None:
     """Generate the synthetic payer's records, load them, and let its members sign in."""
     from seed_data.generate import LOGINS, write_ndjson
-    from server.authorization.identity import add_account, mark_test_member
+    from server.authorization.accounts import add_account, mark_test_member
     from server.ingest.load import load
 
     print("Generating the synthetic members' records ...", flush=True)

@@ -56,6 +56,20 @@ class Settings(BaseSettings):
         ("um", "MB"),
         description="Identifier type codes, separated by commas, in order, that name the person behind a Patient; the last resort is Patient.id.",
     )
+    served_lines_of_business: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("medicare-advantage", "medicaid-ffs", "medicaid-managed-care", "chip-ffs", "chip-managed-care", "qhp"),
+        description="Lines of business (of REPORTING_UNITS_FILE), separated by commas, whose members may use the API; others are told before they sign in.",
+    )
+    lines_not_served_note: str = Field(
+        "", description="Added on the sign-in page for members of other lines of business: what they can do instead."
+    )
+    former_members: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="Members whose last enrolment has ended: refuse (42 CFR 422.119 is about current members), or allow, for sample data.",
+    )
+    age_of_majority: int = Field(
+        18, ge=14, le=25, description="Birthday on which the authority of a parent or guardian over a minor ends."
+    )
     page_size: int = Field(
         50, ge=1, le=1000, description="Resources on a page of search results when _count is not sent."
     )
@@ -108,7 +122,7 @@ class Settings(BaseSettings):
             raise ValueError("must have no spaces, and a port that can be reached")
         return value.rstrip("/")
 
-    @field_validator("person_identifiers", "grant_durations", mode="before")
+    @field_validator("person_identifiers", "served_lines_of_business", "grant_durations", mode="before")
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
         if not isinstance(value, str):

@@ -14,7 +14,7 @@ from server import clock
 from server.authorization.keys import derived_key, secret_key
 from server.authorization.tokens import SECOND, random_token, token_hash
 from server.settings import Settings
-from server.storage.authorization_store import (
+from server.storage.account_store import (
     DELETE_EXPIRED_SESSIONS,
     DELETE_SESSION,
     INSERT_SESSION,

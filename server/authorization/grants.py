@@ -12,9 +12,9 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 
 from server import clock
 from server.authorization.access import environment_of
+from server.authorization.authority import ActsFor
 from server.authorization.clients import REFRESHING_PUBLIC_CLIENT, RegisteredClient
 from server.authorization.discovery import CLIENT_AUTHENTICATIONS
-from server.authorization.identity import ActsFor
 from server.authorization.scopes import narrow
 from server.authorization.tokens import (
     FHIR_USER_SCOPES,

@@ -18,7 +18,8 @@ from server.authorization.authorization_server import Parameters, ProtocolRespon
 from server.authorization.browser import Browser, Session
 from server.authorization.clients import RegisteredClient, find_client
 from server.authorization.discovery import ACCOUNT, AUTHORIZE
-from server.authorization.identity import ActsFor, BusyError, members, sign_in
+from server.authorization.authority import ActsFor, members
+from server.authorization.identity import BusyError, sign_in
 from server.authorization.keys import SigningKeys
 from server.authorization.web_page import WebPages
 from server.settings import Settings
@@ -127,7 +128,7 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
             if pending.wants_new_sign_in(session.authenticated_at):
                 return _onwards(SIGN_IN, pending)
             client = find_client(transaction, pending.client_id)
-            acts_for = members(transaction, session.account)
+            acts_for = members(transaction, settings, session.account)
         if client is None or not client.is_active:
             return _request_over(request)
         return _consent_page(browser, pending, session, client, acts_for)
@@ -148,7 +149,7 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
             client = find_client(transaction, pending.client_id)
             if client is None or not client.is_active:
                 return _request_over(request)
-            acts_for = members(transaction, session.account)
+            acts_for = members(transaction, settings, session.account)
             chosen = _chosen(acts_for, form.data.get("patient", ""))
             server = SmartAuthorizationServer(transaction, settings, keys, "consent")
             if form.data.get("decision") == "allow":

@@ -14,7 +14,7 @@ from server import clock
 from server.authorization import discovery, protocol
 from server.authorization.authorization_server import Parameters
 from server.authorization.consent import visible_data
-from server.authorization.identity import ActsFor, members
+from server.authorization.authority import ActsFor, members
 from server.authorization.member_routes import SIGN_IN
 from server.authorization.tokens import end_grant, find_grant
 from server.authorization.web_page import WebPages
@@ -85,7 +85,7 @@ def create_router(database: Database, settings: Settings, ledger: EventLedger) -
             session = pages.browsers.session(transaction, browser)
             if session is None:
                 return pages.redirect(pages.path(SIGN_IN))
-            acts_for = members(transaction, session.account)
+            acts_for = members(transaction, settings, session.account)
             shown = [MemberApps(member, connected_apps(transaction, member.patient)) for member in acts_for]
         return pages.render(
             browser,
@@ -106,7 +106,7 @@ def create_router(database: Database, settings: Settings, ledger: EventLedger) -
             if not browser.is_genuine(form.data.get("csrf", "")):
                 return pages.form_expired(request)
             patient, client_id = form.data.get("patient", ""), form.data.get("client", "")
-            if patient not in {member.patient for member in members(transaction, session.account)}:
+            if patient not in {member.patient for member in members(transaction, settings, session.account)}:
                 return pages.problem(request, 404, "Not found", "There is no such member in your account.")
             for app in connected_apps(transaction, patient):
                 for grant_id in app.grants if app.client_id == client_id else ():

@@ -21,11 +21,8 @@ from sqlalchemy import (
     update,
 )
 
-from server.specification.registry import MEMBER_TYPE
 from server.storage.schema import (
     AccessToken,
-    Account,
-    AccountMember,
     AuthorizationCode,
     AuthorizationRequest,
     Client,
@@ -35,14 +32,10 @@ from server.storage.schema import (
     RefreshToken,
     Resource,
     SigningKey,
-    SignInSession,
 )
 
 CLIENT: Table = Client.__table__  # type: ignore[attr-defined]
-ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
-ACCOUNT_MEMBER: Table = AccountMember.__table__  # type: ignore[attr-defined]
 MEMBER: Table = Member.__table__  # type: ignore[attr-defined]
-SESSION: Table = SignInSession.__table__  # type: ignore[attr-defined]
 REQUEST: Table = AuthorizationRequest.__table__  # type: ignore[attr-defined]
 GRANT: Table = Grant.__table__  # type: ignore[attr-defined]
 CODE: Table = AuthorizationCode.__table__  # type: ignore[attr-defined]

@@ -56,6 +56,7 @@ def events(database: Database, *kinds: str) -> list[LedgerRow]:
 def add_people(database: Database) -> None:
     """Ada acts for herself; Grace for herself and two children, one of whom knows her by a record of her own; Bob for nobody."""
     names = {"p1": ("Ada", "Lovelace"), "p2": ("Grace", "Hopper"), "p3": ("Kid", "Hopper"), "p4": ("Baby", "Hopper")}
+    birth_dates = {"p1": "1970-12-10", "p2": "1980-12-09", "p3": "2016-02-29", "p4": "2026-01-31"}
     accounts = {"ada": "Ada Lovelace", "grace": "Grace Hopper", "bob": "Bob"}
     acts_for = [
         ("ada", "p1", "self", ""),
@@ -67,7 +68,7 @@ def add_people(database: Database) -> None:
     with Session(database.engine) as session:
         for id, (given, family) in names.items():
             name = [{"use": "official", "given": [given], "family": family}]
-            body = orjson.dumps({"resourceType": "Patient", "id": id, "name": name})
+            body = orjson.dumps({"resourceType": "Patient", "id": id, "name": name, "birthDate": birth_dates[id]})
             session.add(Resource(patient=id, type="Patient", id=id, body=body, **same))
         for username, name in accounts.items():
             session.add(

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from server.authorization.accounts import mark_test_member
 from server.authorization.clients import register, suspend
-from server.authorization.identity import mark_test_member
 from server.settings import Settings
 from server.specification.registry import RESOURCES
 from server.storage.database import Database

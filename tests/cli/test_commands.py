@@ -10,6 +10,7 @@ import pytest
 
 from server import launcher
 from server.authorization import clients, identity
+from server.authorization.authority import members as members_of
 from server.settings import Settings
 from server.storage import migrate
 from server.storage.database import Database
@@ -78,16 +79,16 @@ def test_an_account_may_act_for_several_members(
     outcome = patient_access(
         *("account", "add", "--username", "jane", "--password", "correct horse", "--name", "Jane Doe"),
         *("--patient", "Patient/1", "--relationship", "self"),
-        *("--patient", "2", "--relationship", "parent", "--related-person", "", "--related-person", "r2"),
+        *("--patient", "2", "--relationship", "spouse", "--related-person", "", "--related-person", "r2"),
     )
     assert (outcome.code, outcome.err) == (0, "warning: no RelatedPerson r2 is loaded yet\n")
     assert outcome.out == "jane may sign in and act for 1, 2.\n"
     account = identity.sign_in(database, EventLedger(database), settings, "jane", "correct horse")
     assert account is not None
     with database.reading() as transaction:
-        members = identity.members(transaction, account)
+        members = members_of(transaction, settings, account)
     found = [(member.patient, member.relationship, member.related_person) for member in members]
-    assert found == [("1", "self", ""), ("2", "parent", "RelatedPerson/r2")]
+    assert found == [("1", "self", ""), ("2", "spouse", "RelatedPerson/r2")]
 
 
 def test_an_account_for_a_member_who_is_not_loaded_is_made_with_a_warning(patient_access: PatientAccess) -> None:
