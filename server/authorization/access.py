@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from server import clock
-from server.authorization.scopes import Permissions, permissions
+from server.authorization.permissions import Permissions, permissions
 from server.settings import Settings
 from server.storage.authorization_store import ACCESS_BY_TOKEN, ACCESS_BY_TOKENS
 from server.storage.database import Database

@@ -14,7 +14,7 @@ from server.authorization.browser import Session
 from server.authorization.clients import RegisteredClient
 from server.authorization.grants import Consent
 from server.authorization.authority import ActsFor
-from server.authorization.scopes import permissions
+from server.authorization.permissions import permissions
 from server.authorization.tokens import FHIR_USER_SCOPES, grant_lifetime
 from server.settings import Settings
 from server.specification.registry import RESOURCES

@@ -120,8 +120,20 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class CategoryPart:
+    """The resources of a type that belong to a consent category: all, or those of one ``parameter=code`` of a token parameter."""
+
+    category: str
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceDefinition:
-    """A resource type this server serves: everything about it, in one row."""
+    """A resource type this server serves: everything about it, in one row.
+
+    ``categories``: what of it a member can withhold, and as part of what; none: it is never withheld. ``granular``: the queries of
+    the finer-grained scopes that guides name for the type.
+    """
 
     type: str
     title: str
@@ -131,6 +143,8 @@ class ResourceDefinition:
     includes: tuple[str, ...] = ()
     revincludes: tuple[str, ...] = ()
     interactions: tuple[str, ...] = (READ, VREAD, SEARCH_TYPE)
+    categories: tuple[CategoryPart, ...] = ()
+    granular: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         codes = [parameter.code for parameter in self.search_parameters]
@@ -140,6 +154,10 @@ class ResourceDefinition:
             source, _, code = include.partition(":")
             if source != self.type or (code != "*" and self.parameter(code.partition(":")[0]) is None):
                 raise ValueError(f"{self.type}: _include={include} names no reference search parameter of the row")
+        for query in (*(part.query for part in self.categories if part.query), *self.granular):
+            parameter = self.parameter(query.partition("=")[0])
+            if parameter is None or parameter.type is not SearchType.TOKEN:
+                raise ValueError(f"{self.type}: {query} names no token search parameter of the row")
 
     def parameter(self, code: str) -> SearchParameter | None:
         """The search parameter of this code, or None."""

@@ -104,8 +104,41 @@ class NothingCriterion:
     """Nothing matches: the query names another member, or a value that cannot occur."""
 
 
+@dataclass(frozen=True, slots=True)
+class AnyOfCriterion:
+    """All criteria of one of the alternatives hold, or of several."""
+
+    alternatives: tuple[tuple[TokenCriterion, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What may be seen: every resource of the types in ``whole``; of a type in ``partly``, those that satisfy all its criteria."""
+
+    whole: tuple[str, ...]
+    partly: tuple[tuple[str, tuple["Criterion", ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReferredInSightCriterion:
+    """Every resource that the reference index of ``parameter`` names is in sight."""
+
+    parameter: str
+    sight: Sight
+
+
+@dataclass(frozen=True, slots=True)
+class NamedInSightCriterion:
+    """A resource of the member that is in sight names it (see ``schema.NAMES``)."""
+
+    sight: Sight
+
+
 Criterion = (
     TokenCriterion
+    | AnyOfCriterion
+    | ReferredInSightCriterion
+    | NamedInSightCriterion
     | ReferenceCriterion
     | DateCriterion
     | StringCriterion

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.authorization.scopes import narrow, parse, permissions
+from server.authorization.permissions import permissions
+from server.authorization.scopes import narrow, parse
 from server.specification.registry import RESOURCES
 from server.specification.standards import LAUNCH_SCOPES
 
