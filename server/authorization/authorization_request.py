@@ -214,15 +214,17 @@ def refusal(asked: Asked) -> Refusal | None:
         try:
             check.run(asked)
         except OAuth2Error as error:
-            return Refusal(check.name, error, _error_redirect(asked, error) if check.told_to_app else "")
+            location = answer_location(asked.settings, asked.get("redirect_uri"), asked.get("state"), error)
+            return Refusal(check.name, error, location if check.told_to_app else "")
     return None
 
 
-def _error_redirect(asked: Asked, error: OAuth2Error) -> str:
+def answer_location(settings: Settings, redirect_uri: str, state: str, error: OAuth2Error) -> str:
+    """Where an app is told of an error: its redirect URI with the error, its own ``state`` and the issuer (RFC 9207)."""
     told = [("error", error.error), ("error_description", error.get_error_description())]
-    if 0 < len(asked.get("state")) <= LONGEST_STATE:
-        told.append(("state", asked.get("state")))
-    location: str = add_params_to_uri(asked.get("redirect_uri"), [*told, ("iss", issuer(asked.settings))])
+    if 0 < len(state) <= LONGEST_STATE:
+        told.append(("state", state))
+    location: str = add_params_to_uri(redirect_uri, [*told, ("iss", issuer(settings))])
     return location
 
 

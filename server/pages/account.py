@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from server import clock
 from server.authorization import discovery, protocol
-from server.authorization.authorization_server import Parameters
-from server.authorization.consent import visible_data
 from server.authorization.authority import ActsFor, members
+from server.authorization.authorization_server import Parameters
+from server.authorization.consent_question import visible_data
+from server.authorization.languages import Message
 from server.authorization.member_routes import SIGN_IN
 from server.authorization.tokens import end_grant, find_grant
 from server.authorization.web_page import WebPages
@@ -107,7 +108,9 @@ def create_router(database: Database, settings: Settings, ledger: EventLedger) -
                 return pages.form_expired(request)
             patient, client_id = form.data.get("patient", ""), form.data.get("client", "")
             if patient not in {member.patient for member in members(transaction, settings, session.account)}:
-                return pages.problem(request, 404, "Not found", "There is no such member in your account.")
+                return pages.problem(
+                    request, 404, Message("Not found"), Message("There is no such member in your account.")
+                )
             for app in connected_apps(transaction, patient):
                 for grant_id in app.grants if app.client_id == client_id else ():
                     grant = find_grant(transaction, settings, grant_id)

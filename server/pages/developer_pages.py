@@ -16,6 +16,7 @@ from starlette.responses import Response
 from server import __version__
 from server.authorization import discovery
 from server.authorization.identity import FAILURES_BEFORE_PAUSE
+from server.authorization.languages import Message
 from server.authorization.scopes import supported_scopes
 from server.authorization.web_page import WebPages
 from server.fhir.application import MAXIMUM_BODY
@@ -131,7 +132,7 @@ def create_router(settings: Settings) -> APIRouter:
         """One resource type: its parameters with examples."""
         row = RESOURCES.get(type)
         if row is None:
-            return pages.problem(request, 404, "Not found", "There is no such resource type here.")
+            return pages.problem(request, 404, Message("Not found"), Message("There is no such resource type here."))
         return render(
             "docs_resource_type.html", DOCS + "/searches", row=row, parameters=search_reference.parameters(row)
         )
@@ -141,12 +142,12 @@ def create_router(settings: Settings) -> APIRouter:
         """One error code: what it means, how to mend it. The address never changes."""
         error = ERROR_CODES.get(code)
         if error is None:
-            return pages.problem(request, 404, "Not found", "There is no such error code here.")
+            return pages.problem(request, 404, Message("Not found"), Message("There is no such error code here."))
         return render("docs_error_code.html", DOCS + "/errors", error=error)
 
     @router.get(MEMBERS)
-    def members() -> Response:
+    def members(request: Request) -> Response:
         """For members: choosing an app, who protects what, how to complain (42 CFR 422.119(g))."""
-        return render("members.html", MEMBERS)
+        return render("members.html", MEMBERS, request=request)
 
     return router

@@ -44,9 +44,11 @@ SMART_CAPABILITIES = (
     "authorize-post",
     "client-public",
     "client-confidential-symmetric",
+    "client-confidential-asymmetric",
     "sso-openid-connect",
     "context-standalone-patient",
     "permission-offline",
+    "permission-online",
     "permission-patient",
     "permission-user",
     "permission-v1",
@@ -124,5 +126,5 @@ LAUNCH_SCOPES = (
     LaunchScope("fhirUser", "Know who you are (your name and member record)", category=DEMOGRAPHICS),
     LaunchScope("profile", "", category=DEMOGRAPHICS),
     LaunchScope("launch/patient", ""),
-    LaunchScope("offline_access", "Keep getting your information when you are not using the app, until you stop it"),
+    LaunchScope("offline_access", "Get your information also when you are not using it, for as long as you choose"),
 )

@@ -5,6 +5,7 @@ import html
 import re
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -37,6 +38,12 @@ def challenge_of(verifier: str) -> str:
 def hidden_fields(page: Response) -> dict[str, str]:
     """The hidden inputs of a page's forms."""
     found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', page.text)
+    return {name: html.unescape(value) for name, value in found}
+
+
+def ticked(page: Response) -> dict[str, str]:
+    """The boxes that a page's forms have ticked, and the choices made, as it comes."""
+    found = re.findall(r'<input type="(?:checkbox|radio)" name="([^"]*)" value="([^"]*)"[^>]* checked>', page.text)
     return {name: html.unescape(value) for name, value in found}
 
 
@@ -119,10 +126,21 @@ class SmartApp:
         page = self.web.get(location)
         return self.web.post("/sign-in", data={**hidden_fields(page), "username": username, "password": password})
 
-    def decide(self, page: Response, decision: str = "allow", patient: str | None = None) -> Response:
-        """Send the consent form."""
-        chosen = {} if patient is None else {"patient": patient}
-        return self.web.post("/consent", data={**hidden_fields(page), "decision": decision, **chosen})
+    def decide(
+        self,
+        page: Response,
+        decision: str = "allow",
+        patient: str | None = None,
+        withheld: Collection[str] = (),
+        duration: str | None = None,
+    ) -> Response:
+        """Send the consent form as it comes, but for whose information, the categories to take the tick from, and how long."""
+        data = {**hidden_fields(page), **ticked(page), "decision": decision}
+        data |= {} if patient is None else {"patient": patient}
+        data |= {} if duration is None else {"duration": duration}
+        for category in withheld:
+            del data[f"share-{category}"]
+        return self.web.post("/consent", data=data)
 
     def consent_page(self, username: str = "ada", **changes: str | None) -> Response:
         """Authorize and sign in, as far as the consent page."""

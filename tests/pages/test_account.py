@@ -40,7 +40,7 @@ def test_it_shows_name_since_when_last_pull_and_what_is_seen(app: SmartApp, data
     assert "Health Notes" in text
     assert "Connected November 1, 2026" in text
     assert "Last pull November 1, 2026, 1:20 PM" in text.replace("12:20 PM", "1:20 PM")
-    assert "Your health plan coverage" in text
+    assert "Your coverage" in text
     assert "Your claims" not in text
 
 
