@@ -35,6 +35,8 @@ from server.storage.database import Transaction
 
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _MAX_AGE = re.compile(r"[0-9]{1,9}")
+PUSHED_PREFIX = "urn:ietf:params:oauth:request_uri:"
+"""How the ``request_uri`` of a pushed request begins (RFC 9126 section 2.2)."""
 LONGEST_STATE = 4096
 """Characters: a longer one would make a redirect that browsers and proxies refuse."""
 KEPT = (
@@ -89,6 +91,12 @@ class LoginRequiredError(OAuth2Error):  # type: ignore[misc]
     error = "login_required"
 
 
+class InvalidRequestURIError(OAuth2Error):  # type: ignore[misc]
+    """OpenID Connect Core 1.0 section 3.1.2.6; RFC 9126 section 4 on pushed requests."""
+
+    error = "invalid_request_uri"
+
+
 class RequestNotSupportedError(OAuth2Error):  # type: ignore[misc]
     """OpenID Connect Core 1.0 section 3.1.2.6."""
 
@@ -132,6 +140,11 @@ def _response_type_code(asked: Asked) -> None:
         raise UnsupportedResponseTypeError(describable(asked.get("response_type")) or "(none)")
     if asked.get("response_mode") not in ("", "query"):
         raise InvalidRequestError("The only response_mode is 'query'.")
+
+
+def _pushed_request_known(asked: Asked) -> None:
+    if asked.get("request_uri").startswith(PUSHED_PREFIX):
+        raise InvalidRequestURIError("This pushed request was used before, waited too long, or is another app's.")
 
 
 def _no_request_object(asked: Asked) -> None:
@@ -185,6 +198,7 @@ def _pages_may_be_shown(asked: Asked) -> None:
 CHECKS: tuple[Check, ...] = (
     Check("client known", False, _client_known),
     Check("client active", False, _client_active),
+    Check("pushed request known", False, _pushed_request_known),
     Check("redirect_uri registered", False, _redirect_uri_registered),
     Check("parameters sent once", True, _parameters_once),
     Check("state not too long", True, _state_short),
@@ -216,6 +230,19 @@ def refusal(asked: Asked) -> Refusal | None:
         except OAuth2Error as error:
             location = answer_location(asked.settings, asked.get("redirect_uri"), asked.get("state"), error)
             return Refusal(check.name, error, location if check.told_to_app else "")
+    return None
+
+
+def refusal_when_pushed(asked: Asked) -> OAuth2Error | None:
+    """The error of a request that is pushed (RFC 9126 section 2.3), or None: the same rules, but for what depends on the browser."""
+    if asked.get("request_uri"):
+        return InvalidRequestError("'request_uri' is the answer of this endpoint, and not pushed itself.")
+    for check in CHECKS:
+        if check.run is not _pages_may_be_shown:
+            try:
+                check.run(asked)
+            except OAuth2Error as error:
+                return error
     return None
 
 

@@ -23,6 +23,8 @@ from authlib.oauth2.rfc6749.requests import OAuth2Payload
 from authlib.oauth2.rfc9207 import IssuerParameter
 
 from server.authorization.access import environment_of
+from server.authorization.client_assertion import Assertion, ClientNotProvenError
+from server.authorization.client_metadata import PRIVATE_KEY_JWT
 from server.authorization.clients import (
     OWN_ACCESS_TOKEN,
     PUBLIC,
@@ -34,6 +36,7 @@ from server.authorization.discovery import issuer
 from server.authorization.endpoints import IntrospectionEndpoint, RevocationEndpoint
 from server.authorization.grants import AuthorizationCodeGrant, LaunchContext, RefreshTokenGrant, RequiredCodeChallenge
 from server.authorization.keys import SigningKeys
+from server.authorization.system_grant import ClientCredentialsGrant
 from server.authorization.tokens import ACCESS, GrantRecord, find_token, save_tokens, token_response
 from server.settings import Settings
 from server.storage.ledger import LedgerEvent, RecordingTransaction, new_request_id
@@ -110,25 +113,19 @@ def describable(text: str) -> str:
     )
 
 
-class ClientNotProvenError(InvalidClientError):  # type: ignore[misc]
-    """401 invalid_client, with the challenge that RFC 9110 asks of every 401."""
-
-    status_code = 401
-    description = (
-        "The client is not known, its secret is wrong, or it authenticates in another way than it registered for."
-    )
-
-    def get_headers(self) -> list[tuple[str, str]]:
-        """JSON headers and the Basic challenge (RFC 7617)."""
-        headers = [header for header in super().get_headers() if header[0] != "WWW-Authenticate"]
-        return [*headers, ("WWW-Authenticate", 'Basic realm="clients", charset="UTF-8"')]
-
-
 class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
     """The protocol side of one request: grants, endpoints, client authentication, and refusals in the ledger."""
 
-    def __init__(self, transaction: RecordingTransaction, settings: Settings, keys: SigningKeys, endpoint: str) -> None:
+    def __init__(
+        self,
+        transaction: RecordingTransaction,
+        settings: Settings,
+        keys: SigningKeys,
+        endpoint: str,
+        assertion: Assertion | None = None,
+    ) -> None:
         super().__init__()
+        self.assertion = assertion
         self.endpoint = endpoint
         self.transaction = transaction
         self.settings = settings
@@ -136,8 +133,10 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         self._client_auth = ClientAuthentication(self.query_client)
         self.register_client_auth_method(REFRESHING_PUBLIC_CLIENT, self._client_of_refresh_token)
         self.register_client_auth_method(OWN_ACCESS_TOKEN, self._client_of_bearer_token)
+        self.register_client_auth_method(PRIVATE_KEY_JWT, self._client_of_assertion)
         self.register_grant(AuthorizationCodeGrant, [RequiredCodeChallenge(), LaunchContext()])
         self.register_grant(RefreshTokenGrant)
+        self.register_grant(ClientCredentialsGrant)
         self.register_endpoint(RevocationEndpoint)
         self.register_endpoint(IntrospectionEndpoint)
         self.register_extension(_Issuer)
@@ -150,8 +149,14 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         self, request: ProtocolRequest, methods: list[str], endpoint: str = "token"
     ) -> RegisteredClient:
         """The client that sent the request: 401 invalid_client when it is not known or not proven, 400 when suspended."""
+        if self.assertion is not None:
+            if _has_basic(request) or request.form.get("client_secret"):
+                raise InvalidRequestError("The client authenticates in two ways at once.")
+            methods = [PRIVATE_KEY_JWT]
         try:
             client: RegisteredClient = super().authenticate_client(request, methods, endpoint)
+        except ClientNotProvenError:
+            raise
         except (InvalidClientError, UnicodeDecodeError) as error:
             raise ClientNotProvenError from error
         if request.form.get("client_id", client.client_id) != client.client_id and _has_basic(request):
@@ -210,6 +215,15 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Nobody listens: what is to be noticed is in the ledger."""
+
+    def _client_of_assertion(self, _query: object, _request: ProtocolRequest) -> RegisteredClient | None:
+        """The client whose assertion was checked before this transaction; here it is used, once for all workers."""
+        client = None if self.assertion is None else self.query_client(self.assertion.client_id)
+        if self.assertion is None or client is None or client.authentication != PRIVATE_KEY_JWT:
+            return None
+        if not self.assertion.use(self.transaction):
+            raise ClientNotProvenError("The assertion was used before: every request needs one of its own (jti).")
+        return client
 
     def _client_of_refresh_token(self, _query: object, request: ProtocolRequest) -> RegisteredClient | None:
         """SMART lets a public client refresh and revoke without ``client_id``: the token names it."""

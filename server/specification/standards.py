@@ -126,5 +126,6 @@ LAUNCH_SCOPES = (
     LaunchScope("fhirUser", "Know who you are (your name and member record)", category=DEMOGRAPHICS),
     LaunchScope("profile", "", category=DEMOGRAPHICS),
     LaunchScope("launch/patient", ""),
+    LaunchScope("online_access", "Get your information while you are signed in here, and no longer"),
     LaunchScope("offline_access", "Get your information also when you are not using it, for as long as you choose"),
 )

@@ -17,6 +17,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -31,7 +32,6 @@ from server.storage.schema import (
     Member,
     RefreshToken,
     Resource,
-    SigningKey,
 )
 
 CLIENT: Table = Client.__table__  # type: ignore[attr-defined]
@@ -41,7 +41,6 @@ GRANT: Table = Grant.__table__  # type: ignore[attr-defined]
 CODE: Table = AuthorizationCode.__table__  # type: ignore[attr-defined]
 ACCESS_TOKEN: Table = AccessToken.__table__  # type: ignore[attr-defined]
 REFRESH_TOKEN: Table = RefreshToken.__table__  # type: ignore[attr-defined]
-SIGNING_KEY: Table = SigningKey.__table__  # type: ignore[attr-defined]
 LEDGER: Table = LedgerRow.__table__  # type: ignore[attr-defined]
 RESOURCE: Table = Resource.__table__  # type: ignore[attr-defined]
 
@@ -61,7 +60,9 @@ _ACCESS = select(
     GRANT.c.actor,
     GRANT.c.expires_at,
     GRANT.c.ended_at,
+    GRANT.c.fhir_user,
     MEMBER.c.environment,
+    MEMBER.c.enrolled,
 ).select_from(
     ACCESS_TOKEN.join(GRANT, GRANT.c.id == ACCESS_TOKEN.c.grant_id)
     .join(CLIENT, CLIENT.c.id == ACCESS_TOKEN.c.client_id)
@@ -121,7 +122,9 @@ _GRANT_COLUMNS = (
     GRANT.c.scope.label("grant_scope"),
     GRANT.c.expires_at.label("grant_expires_at"),
     GRANT.c.ended_at,
+    GRANT.c.ended_code,
     CLIENT.c.kind.label("client_kind"),
+    CLIENT.c.status.label("client_status"),
     CLIENT.c.environment.label("client_environment"),
     MEMBER.c.environment.label("member_environment"),
 )
@@ -139,6 +142,20 @@ END_GRANT = (
     .values(ended_at=_NOW, ended_reason=bindparam("reason"), ended_code=bindparam("code"))
 )
 """Set once: a second end touches no row. Values: grant, moment, reason, code."""
+LIVE_GRANTS_OF_SESSION = select(GRANT.c.id).where(
+    GRANT.c.session_hash == bindparam("session"), GRANT.c.ended_at.is_(None), GRANT.c.expires_at > _NOW
+)
+"""What lasts only as long as a sign-in session. Values: session, moment."""
+MOVE_GRANTS_OF_SESSION = (
+    update(GRANT)
+    .where(
+        GRANT.c.session_hash == bindparam("session"),
+        GRANT.c.account == bindparam("person"),
+        GRANT.c.ended_at.is_(None),
+    )
+    .values(session_hash=bindparam("successor"))
+)
+"""Who signs in anew stays signed in. Values: session, person, successor."""
 LIVE_GRANTS_OF_MEMBER = (
     select(GRANT.c.id, GRANT.c.client_id, GRANT.c.scope, GRANT.c.created_at, GRANT.c.expires_at, CLIENT.c.name)
     .select_from(GRANT.join(CLIENT, CLIENT.c.id == GRANT.c.client_id))
@@ -146,7 +163,10 @@ LIVE_GRANTS_OF_MEMBER = (
         GRANT.c.patient == bindparam("member"),
         GRANT.c.ended_at.is_(None),
         GRANT.c.expires_at > _NOW,
-        exists().where(ACCESS_TOKEN.c.grant_id == GRANT.c.id),
+        or_(
+            exists().where(ACCESS_TOKEN.c.grant_id == GRANT.c.id),
+            exists().where(REFRESH_TOKEN.c.grant_id == GRANT.c.id),
+        ),
     )
     .order_by(GRANT.c.created_at)
 )
@@ -187,9 +207,9 @@ REVOKE_ACCESS_TOKEN = (
 ROTATE_REFRESH_TOKEN = (
     update(REFRESH_TOKEN)
     .where(REFRESH_TOKEN.c.hash == _HASH, REFRESH_TOKEN.c.rotated_at.is_(None))
-    .values(rotated_at=_NOW)
+    .values(rotated_at=_NOW, expires_at=bindparam("end"))
 )
-"""Values: key_hash, moment."""
+"""``expires_at`` of a rotated token is the time until which it is remembered. Values: key_hash, moment, end."""
 
 
 def _token_by_hash(tokens: Table) -> Select[Any]:
@@ -208,15 +228,5 @@ ACCESS_TOKEN_BY_HASH = _token_by_hash(ACCESS_TOKEN)
 """An access token with its grant, client and member. Values: key_hash."""
 REFRESH_TOKEN_BY_HASH = _token_by_hash(REFRESH_TOKEN)
 """A refresh token with its grant, client and member. Values: key_hash."""
-LOCK_REFRESH_TOKEN = select(REFRESH_TOKEN.c.rotated_at).where(REFRESH_TOKEN.c.hash == _HASH).with_for_update()
-"""Takes parallel refreshes one after the other (SQLite's writers are so already). Values: key_hash."""
-
-# -- signing keys ----------------------------------------------------------------------------------------------------
-
-INSERT_SIGNING_KEY = insert(SIGNING_KEY)
-SIGNING_KEYS = (
-    select(SIGNING_KEY.c.kid, SIGNING_KEY.c.private_key)
-    .where(SIGNING_KEY.c.retired_at.is_(None))
-    .order_by(SIGNING_KEY.c.created_at.desc())
-)
-"""Keys in use, the newest first."""
+LOCKED_REFRESH_TOKEN = REFRESH_TOKEN_BY_HASH.with_for_update(of=REFRESH_TOKEN)
+"""The same, and parallel refreshes go one after the other (SQLite's writers do so already). Values: key_hash."""

@@ -77,6 +77,8 @@ def add_people(database: Database) -> None:
             name = [{"use": "official", "given": [given], "family": family}]
             body = orjson.dumps({"resourceType": "Patient", "id": id, "name": name, "birthDate": birth_dates[id]})
             session.add(Resource(patient=id, type="Patient", id=id, body=body, **same))
+        related = orjson.dumps({"resourceType": "RelatedPerson", "id": "r3", "patient": {"reference": "Patient/p3"}})
+        session.add(Resource(patient="p3", type="RelatedPerson", id="r3", body=related, **same))
         for username, name in accounts.items():
             session.add(
                 Account(id=f"{username}-id", username=username, password_hash=HASH, display_name=name, created_at=0)

@@ -27,7 +27,9 @@ def test_a_refresh_gives_new_tokens_and_keeps_the_old_access_token_alive(app: Sm
     assert response.status_code == 200
     assert (response.headers["cache-control"], response.headers["pragma"]) == ("no-store", "no-cache")
     second = response.json()
-    assert set(second) == {"access_token", "token_type", "expires_in", "scope", "patient", "refresh_token"}
+    assert set(second) == {
+        *("access_token", "token_type", "expires_in", "scope", "patient", "refresh_token", "access_grant_expiration"),
+    }
     assert (second["scope"], second["patient"], second["expires_in"]) == (SCOPE, "p1", 3600)
     assert second["access_token"] != first["access_token"]
     assert second["refresh_token"] != first["refresh_token"]
