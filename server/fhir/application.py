@@ -8,12 +8,23 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from server.authorization.access import EXPIRED, REVOKED, SUSPENDED, UNKNOWN, Access, TokenRefusedError, authenticate
+from server.authorization.access import (
+    EXPIRED,
+    REVOKED,
+    SUSPENDED,
+    SYSTEM,
+    UNKNOWN,
+    Access,
+    TokenRefusedError,
+    authenticate,
+)
+from server.authorization.enrolment import DISENROLLED, NOT_SERVED
 from server.fhir import error_codes
 from server.fhir.answer import Answer, headers_of, respond
 from server.fhir.bundle import CursorCipher
 from server.fhir.capability_statement import capability_statement
 from server.fhir.interactions import Interactions
+from server.fhir.named_member import NamedMember
 from server.fhir.outcomes import FHIRError, Outcomes
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
@@ -32,6 +43,8 @@ TOKEN_REFUSED = {
     REVOKED: error_codes.TOKEN_REVOKED,
     EXPIRED: error_codes.TOKEN_EXPIRED,
     SUSPENDED: error_codes.APP_SUSPENDED,
+    DISENROLLED: error_codes.MEMBER_DISENROLLED,
+    NOT_SERVED: error_codes.LINE_OF_BUSINESS_NOT_SERVED,
 }
 _LETTER = {READ: "r", VREAD: "r", SEARCH_TYPE: "s"}
 logger = logging.getLogger("patient_access.fhir")
@@ -127,6 +140,7 @@ class FHIRApplication:
         self._settings = settings
         self._ledger = AnswerLedger(database)
         self._interactions = Interactions(database, settings, CursorCipher(secret))
+        self._named_member = NamedMember(database, settings)
         self._metadata = capability_statement(settings, metadata)
         self._prefix = len(prefix)
         self._outcomes = Outcomes(settings)
@@ -158,6 +172,7 @@ class FHIRApplication:
         except FHIRError as error:
             return self._error(error)
         answer = await self._authorized(request, access)
+        access = answer.access or access
         await self._ledger.record(
             LedgerEvent(
                 kind="answer",
@@ -197,25 +212,46 @@ class FHIRApplication:
             found = route(request.method, request.path)
             _check_accept(request)
             definition = found.definition
-            if not access.permissions.permits(definition.type, _LETTER[found.interaction]):
-                raise FHIRError(
-                    error_codes.SCOPE_MISSING,
-                    f"The token's scopes do not allow {found.interaction} on {definition.type};"
-                    f" ask for patient/{definition.type}.rs.",
-                    {"www-authenticate": 'Bearer error="insufficient_scope"'},
-                )
-            if found.interaction == SEARCH_TYPE:
-                pairs = request.pairs if request.method != "POST" else request.pairs + await request.form()
-                strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
-                return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
-            if found.interaction == VREAD:
-                return await self._interactions.vread(definition, found.id, found.version, access)
-            return await self._interactions.read(definition, found.id, access, request.header(b"if-none-match"))
+            self._check_scope(found, access)
+            pairs = request.pairs
+            if request.method == "POST":
+                pairs = pairs + await request.form()
+            if access.actor == SYSTEM:
+                if found.interaction == SEARCH_TYPE:
+                    access = await self._named_member.of_search(access, definition, pairs)
+                else:
+                    access = await self._named_member.of_resource(access, definition, found.id)
+            answer = await self._permitted(request, found, pairs, access)
         except Exception as error:
             answer = self._error(error) if isinstance(error, FHIRError) else self._failure(request.id, error)
             if found is not None:
                 answer.interaction, answer.resource_type = found.interaction, found.definition.type
-            return answer
+        answer.access = access
+        return answer
+
+    @staticmethod
+    def _check_scope(found: Route, access: Access) -> None:
+        """Raises FHIRError 403 without a scope for the interaction on the type; the token's own fhirUser is read without one."""
+        type = found.definition.type
+        if access.permissions.permits(type, _LETTER[found.interaction]):
+            return
+        if found.interaction == READ and f"{type}/{found.id}" == access.fhir_user:
+            return
+        context = SYSTEM if access.actor == SYSTEM else "patient"
+        raise FHIRError(
+            error_codes.SCOPE_MISSING,
+            f"The token's scopes do not allow {found.interaction} on {type}; ask for {context}/{type}.rs.",
+            {"www-authenticate": 'Bearer error="insufficient_scope"'},
+        )
+
+    async def _permitted(self, request: Request, found: Route, pairs: list[tuple[str, str]], access: Access) -> Answer:
+        definition = found.definition
+        if found.interaction == SEARCH_TYPE:
+            strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
+            return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
+        if found.interaction == VREAD:
+            return await self._interactions.vread(definition, found.id, found.version, access)
+        return await self._interactions.read(definition, found.id, access, request.header(b"if-none-match"))
 
     def _error(self, error: FHIRError) -> Answer:
         return Answer(error.status, self._outcomes.of(error), headers=headers_of(error.headers))

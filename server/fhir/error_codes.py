@@ -70,6 +70,24 @@ APP_SUSPENDED = ErrorCode(
     "The payer suspended the app's registration. None of its tokens gives access until the payer lifts the suspension.",
     "Ask the payer for the reason. Tokens that have not expired work again when the suspension is lifted.",
 )
+MEMBER_DISENROLLED = ErrorCode(
+    "member-disenrolled",
+    401,
+    "suppressed",
+    "The member's coverage has ended",
+    "The member is not enrolled in a plan of this payer any more. Apps have access while a member is enrolled; what the member"
+    " allowed is kept.",
+    "Keep your tokens and try again later, seldom: if coverage begins again, so does access. The member can ask the payer for their"
+    " history.",
+)
+LINE_OF_BUSINESS_NOT_SERVED = ErrorCode(
+    "line-of-business-not-served",
+    401,
+    "suppressed",
+    "The member's plan is not served by this API",
+    "The member is enrolled, but in a line of business for which the payer does not offer this API.",
+    "Tell the member that the payer does not offer this for their plan. Nothing is wrong with your app.",
+)
 SCOPE_MISSING = ErrorCode(
     "scope-missing",
     403,
@@ -170,6 +188,15 @@ SEARCH_TOO_LARGE = ErrorCode(
     "The search asks for too much at once",
     "One search may have a limited number of parameters and of values in their comma lists.",
     "Divide the values over several searches.",
+)
+MEMBER_NOT_NAMED = ErrorCode(
+    "member-not-named",
+    400,
+    "required",
+    "The search names no member",
+    "The token is the client's own (client credentials), which is for no member. Everything but the shared directory is asked about"
+    " one member at a time.",
+    "Add patient= with the member's Patient id, or _id=; on Patient, identifier= works too.",
 )
 BODY_TOO_LARGE = ErrorCode(
     "body-too-large",

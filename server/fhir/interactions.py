@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/http.html#read, #vread and #search
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from server import clock
@@ -11,13 +12,13 @@ from server.authorization.access import Access
 from server.fhir.answer import Answer
 from server.fhir.bundle import CursorCipher, query_string, searchset
 from server.fhir.outcomes import Outcomes, gone, not_found
+from server.fhir.scope_check import is_in_scope
 from server.fhir.search_parameters import Pairs, parse
 from server.fhir.search_values import ID, Context
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
 from server.storage.database import Database
 from server.storage.patient_compartment import PatientCompartment, StoredResource
-from server.storage.query import SearchQuery
 
 
 class Interactions:
@@ -30,17 +31,29 @@ class Interactions:
         self._outcomes = Outcomes(settings)
 
     async def read(self, definition: ResourceDefinition, id: str, access: Access, if_none_match: bytes) -> Answer:
-        """The current version. 404 for a foreign or unknown id alike, 410 for a retracted one, 304 when the ETag is known."""
+        """The current version. 404 for a foreign or unknown id and for what the token's scopes leave out, all alike; 410 for a
+        retracted one, 304 when the ETag is known."""
         if not ID.fullmatch(id):
             raise not_found(definition.type, id)
-        found = await PatientCompartment(self._database, access.patient).read(definition.type, id)
+        compartment = PatientCompartment(self._database, access.patient)
+        criteria = access.permissions.criteria(definition.type, "r")
+        if criteria and f"{definition.type}/{id}" != access.fhir_user:
+            found = await compartment.read_seen(definition.type, id, criteria)
+        else:
+            found = await compartment.read(definition.type, id)
         return _one(READ, definition.type, id, found, if_none_match)
 
     async def vread(self, definition: ResourceDefinition, id: str, version: str, access: Access) -> Answer:
-        """That version, if it was this member's or the directory's."""
+        """That version, if it was this member's or the directory's, and its own content is within the token's scopes."""
         if not (ID.fullmatch(id) and ID.fullmatch(version)):
             raise not_found(definition.type, id)
-        found = await PatientCompartment(self._database, access.patient).vread(definition.type, id, version)
+        compartment = PatientCompartment(self._database, access.patient)
+        found = await compartment.vread(definition.type, id, version)
+        criteria = access.permissions.criteria(definition.type, "r")
+        if criteria and found is not None:
+            base = self._settings.fhir_base
+            if found.deleted or not await is_in_scope(compartment, found, criteria, base):
+                found = None
         return _one(VREAD, definition.type, id, found, b"")
 
     async def search(
@@ -53,9 +66,13 @@ class Interactions:
         honoured = query_string(search.honoured)
         bound_to = f"{access.patient} {definition.type} {honoured}"
         query, total, watermark = search.query, -1, 0
+        criteria = access.permissions.criteria(definition.type, "s")
+        if criteria:
+            query = replace(query, criteria=(*query.criteria, *criteria))
+            bound_to += f" {criteria}"  # a cursor carries the total, which is another under a wider scope
         if search.cursor:
             after, total, watermark = self._cursors.open(search.cursor, bound_to)
-            query = _after(query, after)
+            query = replace(query, after=after)
         matches: Sequence[StoredResource] = ()
         included: Sequence[StoredResource] = ()
         more = False
@@ -65,10 +82,9 @@ class Interactions:
             page = await compartment.search(query)
             matches, more = page.matches, page.more
             if query.includes or query.reverse_includes:
-                included = await compartment.included(query, matches)
+                included = await compartment.included(query, matches, access.permissions.view)
             if total < 0:
                 total, watermark = page.total, page.watermark
-            included = [r for r in included if access.permissions.permits(r.type, "r")]
         cursor = self._cursors.seal(matches[-1].key, total, watermark, bound_to) if more else ""
         body = searchset(
             self._settings.fhir_base,
@@ -93,10 +109,6 @@ class Interactions:
         if following:
             links.append(("next", further + following))
         return links
-
-
-def _after(query: SearchQuery, after: int) -> SearchQuery:
-    return SearchQuery(query.type, query.criteria, query.includes, query.reverse_includes, query.count, after)
 
 
 def _one(interaction: str, type: str, id: str, found: StoredResource | None, if_none_match: bytes) -> Answer:

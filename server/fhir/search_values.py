@@ -143,11 +143,18 @@ def _date_alternative(parameter: SearchParameter, value: str, context: Context) 
 def _reference(
     definition: ResourceDefinition, parameter: SearchParameter, modifier: str, value: str, context: Context
 ) -> Criterion | None:
-    alternatives = tuple(_reference_alternative(parameter, modifier, unescape(v), context) for v in split(value))
+    alternatives = reference_alternatives(parameter, modifier, value, context)
     if names_member(definition, parameter):
         own = any(found.id == context.patient and found.type in (None, MEMBER_TYPE) for found in alternatives)
         return None if own else NothingCriterion()
     return ReferenceCriterion(parameter.code, alternatives)
+
+
+def reference_alternatives(
+    parameter: SearchParameter, modifier: str, value: str, context: Context
+) -> tuple[ReferenceAlternative, ...]:
+    """What a reference parameter's value names. Raises FHIRError 400 for what is no reference."""
+    return tuple(_reference_alternative(parameter, modifier, unescape(v), context) for v in split(value))
 
 
 def names_member(definition: ResourceDefinition, parameter: SearchParameter) -> bool:

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/compartmentdefinition-patient.html - no function here can name another member.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,14 +13,13 @@ from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
 from server.storage import criteria
-from server.storage.criteria import REFERENCE, RESOURCE
+from server.storage.criteria import MEMBER, REFERENCE, RESOURCE
 from server.storage.database import Database
-from server.storage.query import Include, NothingCriterion, ReverseInclude, SearchQuery
+from server.storage.query import Criterion, Include, NothingCriterion, ReverseInclude, SearchQuery
 from server.storage.schema import DIRECTORY, NAMED, NAMES, LoadClock, ResourceVersion
 
 VERSION = ResourceVersion.__table__  # type: ignore[attr-defined]
 CLOCK = LoadClock.__table__  # type: ignore[attr-defined]
-MEMBER: Any = bindparam("patient")
 OWN_OR_SHARED = (MEMBER, DIRECTORY)
 
 
@@ -37,6 +36,8 @@ def _visible(table: Any) -> Any:
 
 MAXIMUM_ITERATIONS = 5
 """How deep ``_include:iterate`` follows references."""
+View = Callable[[str], tuple[Criterion, ...] | None]
+"""What resources of a type must meet to be seen at all: nothing (), criteria, or None: none of them is."""
 
 
 class StoredResource(NamedTuple):
@@ -89,6 +90,21 @@ _TOMBSTONE = select(*_columns(VERSION)).where(
 _WATERMARK = select(CLOCK.c.loaded_at)
 
 
+@lru_cache(maxsize=512)
+def _read_seen(type: str, shapes: tuple[criteria.Shape, ...]) -> Select[Any]:
+    """The current version of one resource, if it is not deleted and meets criteria."""
+    return _READ.where(RESOURCE.c.deleted.is_(False), *criteria.conditions(shapes, shared=RESOURCES[type].is_directory))
+
+
+@lru_cache(maxsize=512)
+def _seen(type: str, shapes: tuple[criteria.Shape, ...], size: int) -> Select[Any]:
+    """Those of ``size`` keys whose resources meet criteria."""
+    return select(RESOURCE.c.key).where(
+        RESOURCE.c.key.in_([bindparam(f"k{n}") for n in range(size)]),
+        *criteria.conditions(shapes, shared=RESOURCES[type].is_directory),
+    )
+
+
 _NAMED_BY_MEMBER = select(REFERENCE.c.target_id).where(
     REFERENCE.c.patient == MEMBER, REFERENCE.c.target_type == bindparam("type"), REFERENCE.c.parameter == NAMES
 )
@@ -126,10 +142,8 @@ def _count(type: str, shapes: tuple[criteria.Shape, ...]) -> Select[Any]:
 
 
 def _matching(type: str, shapes: tuple[criteria.Shape, ...]) -> list[Any]:
-    shared = RESOURCES[type].is_directory
-    conditions = [_belongs(type), RESOURCE.c.type == bindparam("type"), RESOURCE.c.deleted.is_(False)]
-    conditions += [criteria.condition(shape, number, shared=shared) for number, shape in enumerate(shapes)]
-    return conditions
+    own = [_belongs(type), RESOURCE.c.type == bindparam("type"), RESOURCE.c.deleted.is_(False)]
+    return own + criteria.conditions(shapes, shared=RESOURCES[type].is_directory)
 
 
 @lru_cache(maxsize=512)
@@ -203,6 +217,12 @@ class PatientCompartment:
             found = await self._fetch(_TOMBSTONE, type=type, id=id)
         return found[0] if found else None
 
+    async def read_seen(self, type: str, id: str, seen: tuple[Criterion, ...]) -> StoredResource | None:
+        """The current version if it meets criteria, else None: a tombstone meets none, since it has nothing to be judged by."""
+        shapes, values = criteria.shapes_and_values(seen)
+        found = await self._fetch(_read_seen(type, shapes), type=type, id=id, **values)
+        return found[0] if found else None
+
     async def vread(self, type: str, id: str, version: str) -> StoredResource | None:
         """That version, if it belonged to this member or the directory; a tombstone for every version of a resource that was
         retracted or has left this member; or None."""
@@ -238,13 +258,17 @@ class PatientCompartment:
         row = await self._database.fetch_one(_count(query.type, shapes), values)
         return int(row[0]) if row is not None else 0
 
-    async def included(self, query: SearchQuery, matches: Sequence[StoredResource]) -> list[StoredResource]:
-        """What ``_include`` and ``_revinclude`` add to a page: each resource once, and none that is a match."""
+    async def included(self, query: SearchQuery, matches: Sequence[StoredResource], view: View) -> list[StoredResource]:
+        """What ``_include`` and ``_revinclude`` add to a page: each resource once, and none that is a match.
+
+        What is out of view is neither added nor followed any further.
+        """
         found: dict[int, StoredResource] = {}
         seen = {match.key for match in matches}
         if matches:
             for reverse in query.reverse_includes:
-                self._add(found, seen, await self._pointing_at(reverse, query.type, matches))
+                if view(reverse.source_type) is not None:
+                    await self._add(found, seen, await self._pointing_at(reverse, query.type, matches), view)
             fresh: list[StoredResource] = list(matches)
             for iteration in range(MAXIMUM_ITERATIONS):
                 added: list[StoredResource] = []
@@ -253,7 +277,7 @@ class PatientCompartment:
                     if sources and (include.iterate or iteration == 0):
                         values = _padded([r.key for r in sources])
                         rows = await self._fetch(_included(include, len(values)), **values)
-                        added += self._add(found, seen, rows)
+                        added += await self._add(found, seen, rows, view)
                 fresh = added
                 if not fresh:
                     break
@@ -267,9 +291,27 @@ class PatientCompartment:
             _reverse_included(len(values)), type=reverse.source_type, target=type, parameter=reverse.parameter, **values
         )
 
-    @staticmethod
-    def _add(found: dict[int, StoredResource], seen: set[int], rows: Sequence[StoredResource]) -> list[StoredResource]:
-        added = [row for row in rows if row.key not in seen]
+    async def _add(
+        self, found: dict[int, StoredResource], seen: set[int], rows: Sequence[StoredResource], view: View
+    ) -> list[StoredResource]:
+        added = await self._in_view([row for row in rows if row.key not in seen], view)
         seen.update(row.key for row in added)
         found.update((row.key, row) for row in added)
         return added
+
+    async def _in_view(self, rows: list[StoredResource], view: View) -> list[StoredResource]:
+        """The rows that may be seen, in the same order; asks the database only about types seen in part."""
+        hidden: set[int] = set()
+        for type in {row.type for row in rows}:
+            asked = view(type)
+            if asked == ():
+                continue
+            keys = [row.key for row in rows if row.type == type]
+            hidden.update(keys)
+            if asked is not None:
+                shapes, values = criteria.shapes_and_values(asked)
+                padded = _padded(keys)
+                values |= {"patient": self.patient, **padded}
+                kept = await self._database.fetch(_seen(type, shapes, len(padded)), values)
+                hidden.difference_update(row[0] for row in kept)
+        return [row for row in rows if row.key not in hidden] if hidden else rows

@@ -101,7 +101,17 @@ class ReferenceIndex(SQLModel, table=True):
     """Reference search entries of current versions; also what includes and reverse includes follow."""
 
     __tablename__ = "reference_index"
-    __table_args__ = (Index("reference_to_target", "patient", "target_id", "target_type"), _CLUSTERED)
+    __table_args__ = (
+        Index("reference_to_target", "patient", "target_id", "target_type"),
+        Index(
+            "reference_that_names",
+            "target_type",
+            "target_id",
+            sqlite_where=text("parameter = '_names'"),
+            postgresql_where=text("parameter = '_names'"),
+        ),
+        _CLUSTERED,
+    )
     resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
     parameter: str = Field(primary_key=True)
     target_type: str = Field(primary_key=True)
