@@ -28,11 +28,12 @@ from server.storage.database import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is signed in in a browser, since when (microseconds)."""
+    """Who is signed in in a browser, since when (microseconds); ``provider_token``: the encrypted id_token of an OpenID provider."""
 
     account: str
     display_name: str
     authenticated_at: int
+    provider_token: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +108,32 @@ class Browsers:
             return None
         values = {"key_hash": token_hash(browser.session_token), "moment": clock.now_microseconds()}
         row = transaction.first(SESSION_BY_HASH, values)
-        return None if row is None else Session(row.account, row.display_name, row.authenticated_at)
+        if row is None:
+            return None
+        return Session(row.account, row.display_name, row.authenticated_at, row.provider_token)
 
-    def sign_in(self, transaction: Transaction, browser: Browser, account: str, response: Response) -> None:
-        """Open a new session for an account that has just shown who it is; the browser's old one ends."""
+    def sign_in(
+        self,
+        transaction: Transaction,
+        browser: Browser,
+        account: str,
+        response: Response,
+        authenticated_at: int | None = None,
+        provider_token: bytes | None = None,
+    ) -> None:
+        """Open a new session for an account that has just shown who it is; the browser's old one ends.
+
+        ``authenticated_at``: when that was, if an OpenID provider tells so (microseconds); else it was now.
+        """
         self.sign_out(transaction, browser)
         now = clock.now_microseconds()
         token = random_token()
-        values = {"hash": token_hash(token), "account": account, "authenticated_at": now}
+        values = {
+            "hash": token_hash(token),
+            "account": account,
+            "authenticated_at": now if authenticated_at is None else authenticated_at,
+            "provider_token": provider_token,
+        }
         transaction.execute(DELETE_EXPIRED_SESSIONS, {"moment": now})
         transaction.execute(
             INSERT_SESSION, {**values, "expires_at": now + self._settings.sign_in_minutes * 60 * SECOND}
@@ -129,9 +148,13 @@ class Browsers:
         if browser.session_token:
             transaction.execute(DELETE_SESSION, {"key_hash": token_hash(browser.session_token)})
         if response is not None:
-            response.delete_cookie(
-                self._session_cookie, path="/", secure=self._settings.secure_cookies, httponly=True, samesite="lax"
-            )
+            self.drop_session(response)
+
+    def drop_session(self, response: Response) -> None:
+        """Take the session's cookie from the browser."""
+        response.delete_cookie(
+            self._session_cookie, path="/", secure=self._settings.secure_cookies, httponly=True, samesite="lax"
+        )
 
     def _set(self, response: Response, name: str, value: str) -> None:
         # Lax: the cookie comes along when an app sends the member here, and never with another site's form.

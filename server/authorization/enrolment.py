@@ -6,6 +6,7 @@
 from functools import lru_cache
 
 from server import clock
+from server.authorization.languages import Message
 from server.settings import Settings
 
 DISENROLLED, NOT_SERVED = "member_disenrolled", "line_of_business_not_served"
@@ -18,12 +19,12 @@ REASONS = {
 }
 """What apps are told, by code."""
 PLAN_TYPES = {
-    "medicare-advantage": "Medicare Advantage",
-    "medicaid-ffs": "Medicaid",
-    "medicaid-managed-care": "Medicaid managed care",
-    "chip-ffs": "Children's Health Insurance Program (CHIP)",
-    "chip-managed-care": "Children's Health Insurance Program (CHIP) managed care",
-    "qhp": "plans bought on HealthCare.gov",
+    "medicare-advantage": Message("Medicare Advantage"),
+    "medicaid-ffs": Message("Medicaid"),
+    "medicaid-managed-care": Message("Medicaid managed care"),
+    "chip-ffs": Message("Children's Health Insurance Program (CHIP)"),
+    "chip-managed-care": Message("CHIP managed care"),
+    "qhp": Message("plans bought on HealthCare.gov"),
 }
 """How people call the lines of business."""
 
@@ -66,6 +67,6 @@ def _day(minute: int, settings: Settings) -> str:
     return known[1]
 
 
-def served_plans(settings: Settings) -> tuple[str, ...]:
+def served_plans(settings: Settings) -> tuple[Message, ...]:
     """The lines of business that the API serves, as people call them."""
-    return tuple(PLAN_TYPES.get(line, line) for line in settings.served_lines_of_business)
+    return tuple(PLAN_TYPES.get(line) or Message(line.replace("-", " ")) for line in settings.served_lines_of_business)

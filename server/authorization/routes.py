@@ -16,10 +16,12 @@ from server.authorization.authorization_server import Parameters, ProtocolReques
 from server.authorization.authorization_server import SmartAuthorizationServer as Server
 from server.authorization.client_assertion import ClientAssertions
 from server.authorization.clients import is_origin_of_client
+from server.authorization.code_routes import create_code_router
 from server.authorization.endpoint_forms import ABOUT_TOKEN, BEARER, PUSHED, TOKEN, form_body
 from server.authorization.keys import SigningKeys
 from server.authorization.member_routes import create_member_router
 from server.authorization.pruning import Pruning
+from server.authorization.sign_in_routes import create_sign_in_router
 from server.authorization.userinfo import userinfo
 from server.authorization.web_page import ICON, ICON_PATH, STYLE_PATH, STYLE_SHEET
 from server.settings import Settings
@@ -37,6 +39,9 @@ def create_router(database: Database, settings: Settings, ledger: EventLedger) -
     router.include_router(_protocol_router(database, settings, ledger, keys))
     router.include_router(_public_router(database, settings, keys))
     router.include_router(create_member_router(database, settings, ledger, keys))
+    router.include_router(create_sign_in_router(database, settings, ledger))
+    if settings.identity == "local":
+        router.include_router(create_code_router(database, settings, ledger))
     _refuse_other_methods(router, discovery.AUTHORIZE, ("GET", "POST"))
     return router
 

@@ -86,6 +86,13 @@ MEMBERS_OF_ACCOUNT = (
 """Whom an account may act for, themself first, with the member's own resource. Values: account."""
 MEMBER_OF_ACCOUNT = MEMBERS_OF_ACCOUNT.where(ACCOUNT_MEMBER.c.patient == bindparam("member"))
 """One of them. Values: account, member."""
+EXISTING_MEMBERS = select(RESOURCE.c.id).where(
+    RESOURCE.c.type == MEMBER_TYPE,
+    RESOURCE.c.id.in_(bindparam("ids", expanding=True)),
+    RESOURCE.c.patient == RESOURCE.c.id,
+    RESOURCE.c.deleted.is_(False),
+)
+"""Those of these ids that are members here. Values: ids."""
 MEMBER_BY_PATIENT = select(MEMBER).where(MEMBER.c.patient == bindparam("member"))
 """Values: member."""
 INSERT_MEMBER = insert(MEMBER)
