@@ -26,6 +26,7 @@ def push(transaction: Transaction, settings: Settings, client: RegisteredClient,
     kept["client_id"] = client.client_id
     refused = refusal_when_pushed(Asked(settings, Parameters(tuple(kept.items())), client))
     if refused is not None:
+        refused.description = refused.get_error_description()  # of some errors it is made as it is asked for
         raise refused
     reference = random_token()
     transaction.execute(

@@ -246,7 +246,7 @@ def grant_expiry(settings: Settings, scope: str, duration: str, now: int) -> int
 
 def token_response(settings: Settings, grant: GrantRecord, scope: str, with_refresh_token: bool) -> dict[str, Any]:
     """The members of a token response that are about tokens; new random tokens, not stored yet."""
-    left = (grant.expires_at - clock.now_microseconds()) // SECOND
+    left = -(-(grant.expires_at - clock.now_microseconds()) // SECOND)  # a second begun is a second
     response: dict[str, Any] = {
         "access_token": random_token(),
         "token_type": "Bearer",
