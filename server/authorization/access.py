@@ -14,7 +14,7 @@ from server.storage.authorization_store import ACCESS_BY_TOKEN, ACCESS_BY_TOKENS
 from server.storage.client_store import SUSPENDED_REASON
 from server.storage.database import Database
 
-PRODUCTION = "production"
+PRODUCTION, THIRD_PARTY = "production", "third-party"
 SYSTEM = "system"
 """``actor`` of a client's own token (client credentials): it is for no member, and only its ``system/`` scopes permit anything."""
 UNKNOWN, REVOKED, EXPIRED, SUSPENDED = "unknown", "revoked", "expired", "suspended"
@@ -32,7 +32,7 @@ class TokenRefusedError(Exception):
 
 class Access(NamedTuple):
     """Who asks, for whom, and what they may do. ``actor``: self, representative or SYSTEM (then ``patient`` is '' until the request
-    names a member). ``environment`` is production only if the deployment, the client and the member all are. ``fhir_user``: the
+    names a member, and ``client_kind`` is never third-party: no member chose the app for this). ``environment`` is production only if the deployment, the client and the member all are. ``fhir_user``: the
     resource that is read as the token's fhirUser whatever the scopes on its type are, '' none."""
 
     client_id: str
@@ -63,7 +63,8 @@ async def authenticate(database: Database, settings: Settings, token: str) -> Ac
         raise TokenRefusedError(SUSPENDED, f"The app is suspended: {reason[0] if reason else ''}".replace('"', "'"))
     if actor == SYSTEM:
         environment = environment_of(settings, client_environment, None)
-        return Access(client_id, client_kind, grant_id, "", SYSTEM, environment, scope, system_permissions(scope))
+        kind = SYSTEM if client_kind == THIRD_PARTY else client_kind
+        return Access(client_id, kind, grant_id, "", SYSTEM, environment, scope, system_permissions(scope))
     if enrolled:
         reason = enrolment.entitlement(settings, enrolled, enrolment.today(settings))
         if reason:
