@@ -14,10 +14,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     delete,
-    exists,
-    func,
     insert,
-    or_,
     select,
     update,
 )
@@ -156,27 +153,6 @@ MOVE_GRANTS_OF_SESSION = (
     .values(session_hash=bindparam("successor"))
 )
 """Who signs in anew stays signed in. Values: session, person, successor."""
-LIVE_GRANTS_OF_MEMBER = (
-    select(GRANT.c.id, GRANT.c.client_id, GRANT.c.scope, GRANT.c.created_at, GRANT.c.expires_at, CLIENT.c.name)
-    .select_from(GRANT.join(CLIENT, CLIENT.c.id == GRANT.c.client_id))
-    .where(
-        GRANT.c.patient == bindparam("member"),
-        GRANT.c.ended_at.is_(None),
-        GRANT.c.expires_at > _NOW,
-        or_(
-            exists().where(ACCESS_TOKEN.c.grant_id == GRANT.c.id),
-            exists().where(REFRESH_TOKEN.c.grant_id == GRANT.c.id),
-        ),
-    )
-    .order_by(GRANT.c.created_at)
-)
-"""What a member shares now: grants whose code was exchanged. Values: member, moment."""
-LAST_PULLS_OF_MEMBER = (
-    select(LEDGER.c.grant_id, func.max(LEDGER.c.at).label("last_pull"))
-    .where(LEDGER.c.patient == bindparam("member"), LEDGER.c.kind == "answer", LEDGER.c.status == 200)
-    .group_by(LEDGER.c.grant_id)
-)
-"""When each grant last gave data to its app. Values: member."""
 INSERT_CODE = insert(CODE)
 CONSUME_CODE = (
     delete(CODE)

@@ -192,6 +192,16 @@ class SmartApp:
         answer: dict[str, Any] = response.json()
         return answer
 
+    def share(
+        self, username: str = "ada", withheld: Collection[str] = (), duration: str | None = None, **changes: str | None
+    ) -> dict[str, Any]:
+        """The whole dance of a member who takes ticks away or chooses how long; the token response."""
+        answer = self.decide(self.consent_page(username, **changes), withheld=withheld, duration=duration)
+        response = self.exchange(redirect_parameters(answer)["code"])
+        assert response.status_code == 200, response.text
+        token: dict[str, Any] = response.json()
+        return token
+
     def read(self, access_token: str, path: str = "Patient") -> int:
         """The status of a FHIR request with a token."""
         headers = {"Authorization": f"Bearer {access_token}"}
