@@ -22,6 +22,7 @@ from server.authorization.tokens import (
     end_grant,
     fhir_user_url,
     find_token,
+    gives_access,
 )
 from server.storage.authorization_store import REVOKE_ACCESS_TOKEN
 
@@ -76,8 +77,10 @@ class IntrospectionEndpoint(_AnyTypeHint, AuthlibIntrospectionEndpoint):  # type
         return token.check_client(client) or client.kind == "payer"
 
     def introspect_token(self, token: StoredToken) -> dict[str, Any]:
-        """What is said of a token in force."""
+        """What is said of a token in force; of one whose member is not enrolled at the moment nothing."""
         settings = self.server.settings
+        if not gives_access(settings, token):
+            return {"active": False}
         payload: dict[str, Any] = {
             "active": True,
             "scope": token.scope,

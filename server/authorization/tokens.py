@@ -18,6 +18,7 @@ from server import clock
 from server.authorization.access import environment_of
 from server.authorization.clients import RegisteredClient
 from server.authorization.discovery import issuer
+from server.authorization.enrolment import entitlement, today
 from server.authorization.grant_errors import GRANT_ENDED, SIGNED_OUT
 from server.authorization.keys import ALGORITHM
 from server.settings import Settings
@@ -76,6 +77,7 @@ class GrantRecord:
     ended_at: int | None
     ended_code: str = ""
     client_status: str = "active"
+    enrolled: str = ""
 
     @property
     def expiration(self) -> str | None:
@@ -143,6 +145,13 @@ class StoredToken(TokenMixin):  # type: ignore[misc]
         )
 
 
+def gives_access(settings: Settings, token: StoredToken) -> bool:
+    """Whether a token is in force now: not over, not ended, its app not suspended, and its member enrolled."""
+    if token.is_expired() or token.is_revoked():
+        return False
+    return not entitlement(settings, token.grant.enrolled, today(settings))
+
+
 def _grant_from_row(row: Row[Any], settings: Settings) -> GrantRecord:
     return GrantRecord(
         id=row.grant,
@@ -158,6 +167,7 @@ def _grant_from_row(row: Row[Any], settings: Settings) -> GrantRecord:
         ended_at=row.ended_at,
         ended_code=row.ended_code,
         client_status=row.client_status,
+        enrolled=row.enrolled or "",
     )
 
 

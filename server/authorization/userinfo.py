@@ -8,7 +8,7 @@ from typing import Any
 from authlib.oauth2.rfc6749 import OAuth2Error
 from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
 
-from server.authorization.tokens import ACCESS, fhir_user_url, find_token
+from server.authorization.tokens import ACCESS, fhir_user_url, find_token, gives_access
 from server.settings import Settings
 from server.storage.account_store import ACCOUNT_BY_ID
 from server.storage.database import Transaction
@@ -32,7 +32,7 @@ def userinfo(transaction: Transaction, settings: Settings, authorization: str) -
     if scheme.lower() != "bearer" or not text.strip():
         raise NoTokenError
     token = find_token(transaction, settings, text.strip(), (ACCESS,))
-    if token is None or token.is_expired() or token.is_revoked():
+    if token is None or not gives_access(settings, token):
         raise InvalidTokenError("The access token is not known, expired, or was revoked.")
     scopes = token.scope.split()
     if "openid" not in scopes:

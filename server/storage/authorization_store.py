@@ -124,6 +124,7 @@ _GRANT_COLUMNS = (
     CLIENT.c.status.label("client_status"),
     CLIENT.c.environment.label("client_environment"),
     MEMBER.c.environment.label("member_environment"),
+    MEMBER.c.enrolled,
 )
 GRANT_BY_ID = (
     select(*_GRANT_COLUMNS)

@@ -18,8 +18,8 @@ RESOURCE: Table = Resource.__table__  # type: ignore[attr-defined]
 _HASH: BindParameter[bytes] = bindparam("key_hash")
 _NOW: BindParameter[int] = bindparam("moment")
 
-USE_ASSERTION = insert(ASSERTION).on_conflict_do_nothing()
-"""One atomic insert: of two uses of the same jti one touches a row. Values: client_id, jti_hash, expires_at."""
+USE_ASSERTION = insert(ASSERTION).on_conflict_do_nothing().returning(ASSERTION.c.client_id)
+"""One atomic insert: of two uses of the same jti one gets a row. Values: client_id, jti_hash, expires_at."""
 INSERT_PUSHED = insert(PUSHED)
 CONSUME_PUSHED = (
     delete(PUSHED)
@@ -37,14 +37,15 @@ RECORD_OF_MEMBER = select(RESOURCE.c.key).where(
 
 # -- signing keys ----------------------------------------------------------------------------------------------------
 
+_LATEST_FIRST = (SIGNING_KEY.c.active_at.desc(), SIGNING_KEY.c.retired_at.is_not(None), SIGNING_KEY.c.kid)
 INSERT_SIGNING_KEY = insert(SIGNING_KEY)
 PUBLISHED_KEYS = (
     select(SIGNING_KEY)
     .where(or_(SIGNING_KEY.c.retired_at.is_(None), SIGNING_KEY.c.retired_at > _NOW))
-    .order_by(SIGNING_KEY.c.active_at.desc(), SIGNING_KEY.c.kid)
+    .order_by(*_LATEST_FIRST)
 )
 """Keys not retired yet, the one that signs last of all first. Values: moment."""
-ALL_KEYS = select(SIGNING_KEY).order_by(SIGNING_KEY.c.active_at.desc(), SIGNING_KEY.c.kid)
+ALL_KEYS = select(SIGNING_KEY).order_by(*_LATEST_FIRST)
 RETIRE_KEYS = (
     update(SIGNING_KEY)
     .where(SIGNING_KEY.c.kid != bindparam("successor"), SIGNING_KEY.c.retired_at.is_(None))
