@@ -53,7 +53,7 @@ _MEMBER_NAMING = select(func.min(REFERENCE.c.patient)).where(
     REFERENCE.c.parameter == literal_column(f"'{NAMES}'"),  # written out: the index is partial
     REFERENCE.c.target_type == bindparam("type"),
     REFERENCE.c.target_id == bindparam("id"),
-    REFERENCE.c.patient.not_in((DIRECTORY, NAMED, UNASSIGNED)),
+    *[REFERENCE.c.patient != nobody for nobody in (DIRECTORY, NAMED, UNASSIGNED)],
 )
 _IDENTIFIED = (
     select(RESOURCE.c.patient)
