@@ -73,7 +73,8 @@ class Settings(BaseSettings):
         description="Who signs members in: local (accounts of this server), or oidc (the payer's own OpenID provider).",
     )
     require_totp: bool = Field(
-        False, description="Local accounts must use one-time codes (RFC 6238); who has none sets them up when signing in."
+        False,
+        description="Local accounts must use one-time codes (RFC 6238); who has none sets them up when signing in.",
     )
     oidc_issuer: str | None = Field(
         None, description="IDENTITY=oidc: the provider's issuer, exactly as its discovery document names it."
@@ -185,7 +186,9 @@ class Settings(BaseSettings):
             raise ValueError("must have no spaces, and a port that can be reached")
         return value.rstrip("/")
 
-    @field_validator("person_identifiers", "served_lines_of_business", "grant_durations", "trusted_proxies", mode="before")
+    @field_validator(
+        "person_identifiers", "served_lines_of_business", "grant_durations", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
         if not isinstance(value, str):

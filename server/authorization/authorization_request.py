@@ -14,7 +14,6 @@ from authlib.oauth2.rfc6749 import (
     InvalidRequestError,
     InvalidScopeError,
     OAuth2Error,
-    UnauthorizedClientError,
     UnsupportedResponseTypeError,
 )
 
@@ -23,6 +22,7 @@ from server.authorization.authorization_server import Parameters, describable
 from server.authorization.clients import RegisteredClient
 from server.authorization.discovery import issuer
 from server.authorization.scopes import narrow
+from server.authorization.suspension import SuspendedAppError
 from server.authorization.tokens import SECOND, random_token, token_hash
 from server.settings import Settings
 from server.storage.authorization_store import (
@@ -112,7 +112,7 @@ def _client_known(asked: Asked) -> None:
 
 def _client_active(asked: Asked) -> None:
     if asked.client is not None and not asked.client.is_active:
-        raise UnauthorizedClientError(describable(f"This app is suspended: {asked.client.suspended_reason}"))
+        raise SuspendedAppError(asked.client)
 
 
 def _redirect_uri_registered(asked: Asked) -> None:

@@ -18,11 +18,11 @@ from authlib.oauth2.rfc6749 import (
     OAuth2Request,
 )
 from authlib.oauth2.rfc6749.authenticate_client import ClientAuthentication
-from authlib.oauth2.rfc6749.errors import UnauthorizedClientError
 from authlib.oauth2.rfc6749.requests import OAuth2Payload
 from authlib.oauth2.rfc9207 import IssuerParameter
 
 from server.authorization.access import environment_of
+from server.authorization.attempts import ThrottledError
 from server.authorization.client_assertion import Assertion, ClientNotProvenError
 from server.authorization.client_metadata import PRIVATE_KEY_JWT
 from server.authorization.clients import (
@@ -36,10 +36,12 @@ from server.authorization.discovery import issuer
 from server.authorization.endpoints import IntrospectionEndpoint, RevocationEndpoint
 from server.authorization.grants import AuthorizationCodeGrant, LaunchContext, RefreshTokenGrant, RequiredCodeChallenge
 from server.authorization.keys import SigningKeys
+from server.authorization.suspension import SuspendedAppError
 from server.authorization.system_grant import ClientCredentialsGrant
-from server.authorization.tokens import ACCESS, GrantRecord, find_token, save_tokens, token_response
+from server.authorization.tokens import ACCESS, GrantRecord, find_token, gives_access, save_tokens, token_response
 from server.settings import Settings
 from server.storage.ledger import LedgerEvent, RecordingTransaction, new_request_id
+from server.storage.permits import Permits
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -123,8 +125,10 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         keys: SigningKeys,
         endpoint: str,
         assertion: Assertion | None = None,
+        permits: Permits | None = None,
     ) -> None:
         super().__init__()
+        self.permits = permits
         self.assertion = assertion
         self.endpoint = endpoint
         self.transaction = transaction
@@ -153,6 +157,8 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
             if _has_basic(request) or request.form.get("client_secret"):
                 raise InvalidRequestError("The client authenticates in two ways at once.")
             methods = [PRIVATE_KEY_JWT]
+        elif _has_basic(request):
+            methods = ["client_secret_basic"]  # who sends a header is never taken for the public client of the form
         try:
             client: RegisteredClient = super().authenticate_client(request, methods, endpoint)
         except ClientNotProvenError:
@@ -163,7 +169,10 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
             raise InvalidRequestError("The Authorization header and 'client_id' name different clients.")
         request.client = client
         if not client.is_active:
-            raise UnauthorizedClientError(describable(f"This app is suspended: {client.suspended_reason}"))
+            raise SuspendedAppError(client)
+        wait = 0 if self.permits is None else self.permits.take_within(self.transaction, client.client_id)
+        if wait:
+            raise ThrottledError(wait)
         return client
 
     def generate_token(
@@ -240,7 +249,7 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         if scheme.lower() != "bearer" or not token:
             return None
         stored = find_token(self.transaction, self.settings, token.strip(), (ACCESS,))
-        if stored is None or stored.is_expired() or stored.is_revoked():
+        if stored is None or not gives_access(self.settings, stored):
             return None
         return self.query_client(stored.grant.client_id)
 

@@ -137,8 +137,8 @@ def public_keys(jwks: str) -> KeySet:
     if not all(strong):
         raise ValueError(f"a key of jwks is RSA with at least {SMALLEST_RSA} bits, or EC with the curve {CURVE}")
     kids = [key.get("kid") for key in keys]
-    if len(kids) > 1 and (None in kids or len(set(map(str, kids))) != len(kids)):
-        raise ValueError("several keys in jwks need a kid each, all different")
+    if not all(isinstance(kid, str) and kid for kid in kids) or len(set(kids)) != len(kids):
+        raise ValueError("each key of jwks needs a kid of its own, which the app's assertions name")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Registered apps: public and confidential clients, their registration and suspension.
+"""Registered apps: what a client is to the protocol, and how an operator registers one.
 
 https://www.rfc-editor.org/rfc/rfc6749#section-2 and https://www.rfc-editor.org/rfc/rfc7591#section-2
 """
@@ -22,16 +22,9 @@ from server.authorization.access import environment_of
 from server.authorization.client_metadata import PRIVATE_KEY_JWT, SECRET_BASIC, SECRET_POST
 from server.authorization.client_metadata import PUBLIC as PUBLIC
 from server.authorization.discovery import GRANT_TYPES
-from server.authorization.scopes import narrow
+from server.authorization.scopes import SYSTEM_CONTEXTS, narrow
 from server.settings import Settings
-from server.storage.authorization_store import (
-    CLIENT_BY_ID,
-    INSERT_CLIENT,
-    REDIRECT_URIS_LIKE,
-    RESUME_CLIENT,
-    SUSPEND_CLIENT,
-    UPDATE_CLIENT,
-)
+from server.storage.client_store import CLIENT_BY_ID, INSERT_CLIENT, REDIRECT_URIS_LIKE, UPDATE_CLIENT
 from server.storage.database import Database, Transaction
 from server.storage.ledger import EventLedger, LedgerEvent, RecordingTransaction, new_request_id
 
@@ -125,8 +118,8 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
         """None: a redirect_uri is always sent."""
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """What can be granted of a requested scope, or None."""
-        return narrow(scope or self.scope, self.scope).scope or None
+        """What can be granted of a requested scope, or None; nothing requested (all was withheld) is never the whole registration."""
+        return narrow(scope or "", self.scope).scope or None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Exact string comparison (RFC 9700 section 2.1)."""
@@ -271,31 +264,6 @@ def _stored(client: RegisteredClient, column: str) -> Any:
     return "\n".join(client.redirect_uris) if column == "redirect_uris" else getattr(client, column)
 
 
-def suspend(ledger: EventLedger, settings: Settings, client_id: str, reason: str) -> None:
-    """Suspend an app: its tokens give no access from the next request on. Raises ValueError when there is none to suspend."""
-    if not reason.strip():
-        raise ValueError("a suspension needs its reason")
-    with ledger.transaction() as transaction:
-        client = find_client(transaction, client_id)
-        if client is None:
-            raise ValueError(f"no client has the id {client_id}")
-        values = {"client": client_id, "moment": clock.now_microseconds(), "reason": reason.strip()}
-        if transaction.execute(SUSPEND_CLIENT, values) == 0:
-            raise ValueError(f"client {client_id} is suspended already")
-        record(transaction, settings, client, "suspend", reason.strip())
-
-
-def resume(ledger: EventLedger, settings: Settings, client_id: str) -> None:
-    """Lift an app's suspension: its tokens in force give access again. Raises ValueError when there is none to lift."""
-    with ledger.transaction() as transaction:
-        client = find_client(transaction, client_id)
-        if client is None:
-            raise ValueError(f"no client has the id {client_id}")
-        if transaction.execute(RESUME_CLIENT, {"client": client_id}) == 0:
-            raise ValueError(f"client {client_id} is not suspended")
-        record(transaction, settings, client, "resume", f"was suspended: {client.suspended_reason}")
-
-
 def record(
     transaction: RecordingTransaction, settings: Settings, client: RegisteredClient, interaction: str, detail: str
 ) -> None:
@@ -320,9 +288,13 @@ def _check(name: str, redirect_uris: Sequence[str], values: dict[str, str], *, l
         raise ValueError(f"the kind of a client is one of: {', '.join(KINDS)}")
     if values["environment"] not in ENVIRONMENTS:
         raise ValueError(f"the environment of a client is one of: {', '.join(ENVIRONMENTS)}")
-    client_metadata.check_redirect_uris(redirect_uris, values["environment"])
+    scope = values["scope"]
+    is_job = values["kind"] == "payer" and scope.startswith("system/")
+    if redirect_uris or not is_job:
+        client_metadata.check_redirect_uris(redirect_uris, values["environment"])
+    if is_job and values["authentication"] == PUBLIC:
+        raise ValueError("a client with system scopes proves itself, by a secret or a key")
     if values["authentication"] == PRIVATE_KEY_JWT:
         client_metadata.check_keys(values["jwks"], values["jwks_uri"], local=local)
-    scope = values["scope"]
-    if scope and not narrow(scope, "").scope:
+    if scope and not (narrow(scope, scope, SYSTEM_CONTEXTS) if is_job else narrow(scope, "")).scope:
         raise ValueError(f"none of these scopes is offered: {scope}")

@@ -15,6 +15,7 @@ from server.authorization import discovery, protocol, pushed_request
 from server.authorization.authorization_server import Parameters, ProtocolRequest, ProtocolResponse, describable
 from server.authorization.authorization_server import SmartAuthorizationServer as Server
 from server.authorization.client_assertion import ClientAssertions
+from server.authorization.client_guesses import ClientGuesses
 from server.authorization.clients import is_origin_of_client
 from server.authorization.code_routes import create_code_router
 from server.authorization.endpoint_forms import ABOUT_TOKEN, BEARER, PUSHED, TOKEN, form_body
@@ -27,6 +28,7 @@ from server.authorization.web_page import ICON, ICON_PATH, STYLE_PATH, STYLE_SHE
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
+from server.storage.permits import Permits
 
 PUBLIC_CACHE = {"Cache-Control": "public, max-age=300"}
 Form = Annotated[Parameters, Depends(protocol.form_parameters)]
@@ -54,6 +56,7 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
 
     assertions = ClientAssertions(database, settings)
     pruning = Pruning(database)
+    permits = Permits(settings.rate_limit_per_minute, "token:")
 
     def respond(
         request: Request, form: Parameters, endpoint: str, run: Callable[[Server, ProtocolRequest], Any]
@@ -61,15 +64,24 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
         """One request, one transaction: refusals commit too, since what they end must end. A signed assertion is checked before."""
         protocol_request = ProtocolRequest(request.method, request.headers, form)
         assertion = assertions.check(form.data, "/" + endpoint)
-        with ledger.transaction() as transaction:
-            server = Server(transaction, settings, keys, endpoint, assertion)
-            answer: ProtocolResponse
-            try:
-                if form.repeated:
-                    raise InvalidRequestError(describable(f"Sent more than once: {', '.join(form.repeated)}."))
-                answer = run(server, protocol_request)
-            except OAuth2Error as error:
-                answer = server.handle_error_response(protocol_request, error)
+        try:
+            with ledger.transaction() as transaction:
+                server = Server(
+                    transaction, settings, keys, endpoint, assertion, permits if endpoint == "token" else None
+                )
+                guesses = ClientGuesses(transaction, settings, request, form.data)
+                answer: ProtocolResponse
+                try:
+                    if form.repeated:
+                        raise InvalidRequestError(describable(f"Sent more than once: {', '.join(form.repeated)}."))
+                    guesses.require()
+                    answer = run(server, protocol_request)
+                except OAuth2Error as error:
+                    guesses.count(error, protocol_request.client)
+                    answer = server.handle_error_response(protocol_request, error)
+        except BaseException:
+            permits.forget()
+            raise
         response = protocol.answer(answer)
         if pruning.is_due:
             response.background = BackgroundTask(pruning.run)

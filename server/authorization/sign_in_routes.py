@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from server.authorization import identity, totp
+from server.authorization.attempts import AddressAttempts
 from server.authorization.authorization_request import PendingRequest
 from server.authorization.authorization_server import Parameters
 from server.authorization.browser import Browser
@@ -39,6 +40,10 @@ WRONG = Message(
 )
 WRONG_CODE = Message(
     "That code is not right, or it was used already. Please wait for the next one. After several wrong tries, wait a minute."
+)
+TOO_MANY = (
+    Message("Too many wrong tries"),
+    Message("They came from your network, perhaps not from you. Please wait a few minutes and try again."),
 )
 TOO_LATE = Message("That took too long. Please sign in again.")
 _LOG = logging.getLogger(__name__)
@@ -126,12 +131,18 @@ def _add_local_routes(
     sign_in_page: Callable[..., Response],
 ) -> None:
     codes = OneTimeCodes(settings)
+    attempts = AddressAttempts(database, settings)
 
     async def answered(
         check: Callable[[Request, Parameters], Response], request: Request, form: Parameters
     ) -> Response:
         """The answer to a guess; a failure waits here, where it holds no thread."""
         started = time.monotonic()
+        wait = await run_in_threadpool(attempts.wait, request)
+        if wait:
+            refusal = pages.problem(request, 429, *TOO_MANY)
+            refusal.headers["Retry-After"] = str(wait)
+            return refusal
         response = await run_in_threadpool(check, request, form)
         if response.status_code == 400:
             await asyncio.sleep(max(0.0, started + identity.FAILURE_SECONDS - time.monotonic()))
@@ -176,6 +187,7 @@ def _add_local_routes(
             text = Message("Many people sign in at this moment. Go back and try again in a few seconds.")
             return pages.problem(request, 503, Message("We are busy, try again"), text)
         if account is None:
+            attempts.guessed_wrong(request)
             return sign_in_page(browser, pending, client, username=username, failure=WRONG)
         row = account_row(account)
         if row is not None and row.totp_secret is not None:
@@ -195,6 +207,7 @@ def _add_local_routes(
         if ticket is None or ticket.secret:
             return sign_in_page(browser, pending, client, failure=TOO_LATE)
         if not codes.check(database, ledger, ticket.account, form.data.get("code", "")):
+            attempts.guessed_wrong(request)
             return code_page(browser, pending, form.data["ticket"], WRONG_CODE)
         return let_in(browser, pending, ticket.account)
 

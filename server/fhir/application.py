@@ -31,6 +31,7 @@ from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDe
 from server.specification.registry import RESOURCES
 from server.storage.database import Database, DatabaseUnavailableError
 from server.storage.ledger import AnswerLedger, LedgerEvent, new_request_id
+from server.storage.permits import Permits
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -139,6 +140,7 @@ class FHIRApplication:
         self._database = database
         self._settings = settings
         self._ledger = AnswerLedger(database)
+        self._permits = Permits(settings.rate_limit_per_minute)
         self._interactions = Interactions(database, settings, CursorCipher(secret))
         self._named_member = NamedMember(database, settings)
         self._metadata = capability_statement(settings, metadata)
@@ -171,7 +173,8 @@ class FHIRApplication:
             access = await self._authenticate(request)
         except FHIRError as error:
             return self._error(error)
-        answer = await self._authorized(request, access)
+        wait = await self._permits.take(self._database, access.client_id)
+        answer = self._error(_throttled(wait)) if wait else await self._authorized(request, access)
         access = answer.access or access
         await self._ledger.record(
             LedgerEvent(
@@ -269,6 +272,11 @@ def _check_accept(request: Request) -> None:
     accept = request.header(b"accept").lower()
     if accept and b"json" not in accept and b"*/*" not in accept and b"application/*" not in accept:
         raise FHIRError(error_codes.FORMAT_NOT_SUPPORTED, "This server speaks application/fhir+json only.")
+
+
+def _throttled(wait: int) -> FHIRError:
+    text = f"The app has used up its requests of this minute; try again in {wait} seconds."
+    return FHIRError(error_codes.THROTTLED, text, {"retry-after": str(wait)})
 
 
 def _database_unavailable() -> FHIRError:

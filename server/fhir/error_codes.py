@@ -68,7 +68,8 @@ APP_SUSPENDED = ErrorCode(
     "unknown",
     "The app is suspended",
     "The payer suspended the app's registration. None of its tokens gives access until the payer lifts the suspension.",
-    "Ask the payer for the reason. Tokens that have not expired work again when the suspension is lifted.",
+    "The diagnostics name the published criterion and where to appeal; so does the app's registration address. Tokens that have not"
+    " expired work again when the suspension is lifted.",
 )
 MEMBER_DISENROLLED = ErrorCode(
     "member-disenrolled",
@@ -213,6 +214,15 @@ BODY_TYPE_NOT_SUPPORTED = ErrorCode(
     "The request body is of another type",
     "A search by POST takes its parameters as a form.",
     "Send 'Content-Type: application/x-www-form-urlencoded'.",
+)
+THROTTLED = ErrorCode(
+    "throttled",
+    429,
+    "throttled",
+    "Too many requests",
+    "The app has made as many requests in this minute as the published limit lets every app make. The limit holds for all of the app's"
+    " tokens together. Nothing was done, and nothing is lost.",
+    "Wait as many seconds as Retry-After says, then send the same request again. A page of many matches counts as one request.",
 )
 SERVER_ERROR = ErrorCode(
     "server-error",

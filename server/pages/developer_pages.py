@@ -4,26 +4,27 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from markdown_it import MarkdownIt
 from markupsafe import Markup
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from server import __version__
-from server.authorization import discovery
+from server.authorization import app_criteria, discovery
 from server.authorization.identity import FAILURES_BEFORE_PAUSE
 from server.authorization.languages import Message
 from server.authorization.scopes import supported_scopes
+from server.authorization.software_statements import SoftwareStatements
 from server.authorization.web_page import WebPages
 from server.fhir.application import MAXIMUM_BODY
 from server.fhir.error_codes import ERROR_CODES
 from server.fhir.search_parameters import MAXIMUM_PARAMETERS, MAXIMUM_VALUES
 from server.pages import TEMPLATES, search_reference
-from server.pages.authorization_errors import AUTHORIZATION_ERRORS
+from server.pages.authorization_errors import AUTHORIZATION_ERRORS, GRANT_ERROR_CODES
 from server.pages.sandbox_logins import sandbox_logins
 from server.pages.try_page import CLIENT_ID
 from server.settings import Settings
@@ -52,6 +53,9 @@ PAGES = (
         "How an app gets its client id, and what is asked.",
         "docs_registration.html",
     ),
+    DeveloperPage(
+        app_criteria.PATH, "Criteria for apps", "For what an app can be refused or suspended.", "docs_app_criteria.html"
+    ),
     DeveloperPage(DOCS + "/scopes", "Scopes", "What to ask a member for, and what is granted.", "docs_scopes.html"),
     DeveloperPage(
         DOCS + "/searches",
@@ -76,6 +80,7 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
     """What the template of each page is rendered with."""
     history = changelog()
     logins = sandbox_logins(settings)
+    issuers = [row.name for row in SoftwareStatements(settings).issuers.values()]
     documents = {
         "authorize": settings.base_url + discovery.AUTHORIZE,
         "token": settings.base_url + discovery.TOKEN,
@@ -88,10 +93,24 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
     }
     return {
         DOCS: lambda: {"documents": documents, "guides": GUIDES, "fhir_version": FHIR_VERSION, "client_id": CLIENT_ID},
-        DOCS + "/registration": lambda: {"authentications": discovery.CLIENT_AUTHENTICATIONS},
+        DOCS + "/registration": lambda: {
+            "authentications": discovery.CLIENT_AUTHENTICATIONS,
+            "register": settings.base_url + discovery.REGISTER,
+            "issuers": issuers,
+        },
+        app_criteria.PATH: lambda: {
+            "criteria": app_criteria.CRITERIA.values(),
+            "never": app_criteria.NOT_CRITERIA,
+            "citation": app_criteria.CITATION,
+            "appeal": settings.appeal_contact or settings.support_contact,
+        },
         DOCS + "/scopes": lambda: {"launch_scopes": LAUNCH_SCOPES, "supported": supported_scopes()},
         DOCS + "/searches": lambda: {"rules": search_reference.RULES, "modifiers": search_reference.modifiers()},
-        DOCS + "/errors": lambda: {"errors": ERROR_CODES.values(), "authorization_errors": AUTHORIZATION_ERRORS},
+        DOCS + "/errors": lambda: {
+            "errors": ERROR_CODES.values(),
+            "authorization_errors": AUTHORIZATION_ERRORS,
+            "grant_error_codes": GRANT_ERROR_CODES,
+        },
         DOCS + "/limits": lambda: {
             "maximum_values": MAXIMUM_VALUES,
             "maximum_parameters": MAXIMUM_PARAMETERS,
@@ -126,6 +145,13 @@ def create_router(settings: Settings) -> APIRouter:
     content = contents(settings)
     for page in PAGES:
         router.add_api_route(page.path, page_route(page, content[page.path]), methods=["GET"])
+
+    @router.get(app_criteria.PATH + ".json")
+    def criteria() -> Response:
+        """The criteria for apps, for programs."""
+        rows = [asdict(row) for row in app_criteria.CRITERIA.values()]
+        body = {"citation": app_criteria.CITATION, "criteria": rows, "never": list(app_criteria.NOT_CRITERIA)}
+        return JSONResponse(body, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache"})
 
     @router.get(DOCS + "/searches/{type}")
     def resource_type(request: Request, type: str) -> Response:

@@ -94,6 +94,7 @@ def openapi_document(routes: Sequence[BaseRoute], settings: Settings) -> Json:
         tags=[
             {"name": "authorization", "description": "OAuth 2.0 and OpenID Connect"},
             {"name": "discovery", "description": "What an app can find out by itself"},
+            {"name": "registration", "description": "Apps register themselves (RFC 7591 and RFC 7592)"},
             *({"name": row.type, "description": row.title} for row in RESOURCES.values()),
         ],
     )
@@ -113,10 +114,10 @@ def openapi_document(routes: Sequence[BaseRoute], settings: Settings) -> Json:
 
 def _name(path: str, operations: Json) -> None:
     """Plain names for the operations of a path of the authorization server: FastAPI makes its own of function names."""
-    name = path.strip("/").replace(".well-known/", "").replace("/", "-")
-    for operation in operations.values():
-        operation["operationId"] = name
-        operation["summary"] = operation["summary"] if operation["tags"] == ["authorization"] else name.capitalize()
+    name = path.strip("/").replace(".well-known/", "").replace("/", "-").translate({ord(brace): None for brace in "{}"})
+    for method, operation in operations.items():
+        operation["operationId"] = name if len(operations) == 1 else f"{method}-{name}"
+        operation["summary"] = name.capitalize() if operation["tags"] == ["discovery"] else operation["summary"]
 
 
 def _metadata() -> Json:
@@ -215,6 +216,11 @@ def _security_schemes(settings: Settings) -> Json:
             "type": "http",
             "scheme": "basic",
             "description": "client_id and client_secret of a confidential app",
+        },
+        "registration": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The registration_access_token that came with the registration",
         },
     }
 

@@ -222,7 +222,19 @@ class Database:
         except (*_CONNECTION_LOST, asyncpg.PostgresError) as error:
             raise DatabaseUnavailableError(str(error)) from error
 
-    async def _write_sqlite(self, sql: str, arguments: list[tuple[Any, ...]]) -> None:
+    async def write_returning(self, statement: Executable, values: Values) -> Record:
+        """Run one statement that writes and answers a row (RETURNING), in a transaction of its own: that row."""
+        compiled = self._compile(statement)
+        rows = (
+            await self._write_sqlite(compiled.text, [compiled.arguments(values)], returning=True)
+            if self._sqlite is not None
+            else await self.fetch(statement, values)
+        )
+        return rows[0]
+
+    async def _write_sqlite(
+        self, sql: str, arguments: list[tuple[Any, ...]], *, returning: bool = False
+    ) -> Sequence[Record]:
         connection = self._sqlite
         assert connection is not None
         waited = 0.0
@@ -236,13 +248,18 @@ class Database:
                 pause = 0.0002 if waited < 0.01 else 0.005
                 waited += pause
                 await asyncio.sleep(pause)
+        rows: Sequence[Record] = ()
         try:
-            connection.executemany(sql, arguments)
+            if returning:
+                rows = connection.execute(sql, arguments[0]).fetchall()
+            else:
+                connection.executemany(sql, arguments)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise DatabaseUnavailableError(str(error)) from error
+        return rows
 
 
 @lru_cache(maxsize=1)

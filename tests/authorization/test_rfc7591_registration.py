@@ -4,7 +4,7 @@ import pytest
 
 from server.authorization.accounts import add_account, mark_test_member
 from server.authorization.authority import members
-from server.authorization.clients import register, suspend
+from server.authorization.clients import register
 from server.authorization.identity import sign_in
 from server.settings import Settings
 from server.storage.database import Database
@@ -102,17 +102,6 @@ def test_bad_registrations_say_what_is_wrong_in_one_line(
             with pytest.raises(ValueError, match=words) as error:
                 register(ledger, settings, **arguments)  # type: ignore[arg-type]
             assert "\n" not in str(error.value)
-
-
-def test_suspending(ledger: EventLedger, settings: Settings, database: Database) -> None:
-    register(ledger, settings, "App", HTTPS, client_id="app-1")
-    for client_id, reason, words in (("nobody", "x", "no client"), ("app-1", " ", "reason")):
-        with pytest.raises(ValueError, match=words):
-            suspend(ledger, settings, client_id, reason)
-    suspend(ledger, settings, "app-1", "it sold data")
-    with pytest.raises(ValueError, match="already"):
-        suspend(ledger, settings, "app-1", "again")
-    assert [(row.interaction, row.detail) for row in events(database, "app")][1:] == [("suspend", "it sold data")]
 
 
 def test_an_account_is_made_once_and_then_updated(database: Database, ledger: EventLedger, settings: Settings) -> None:

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from server.authorization.accounts import mark_test_member
-from server.authorization.clients import register, suspend
+from server.authorization.clients import register
+from server.authorization.suspension import Decision, suspend
 from server.settings import Settings
 from server.specification.registry import RESOURCES
 from server.specification.standards import CONSENT_CATEGORIES
@@ -150,7 +151,7 @@ def test_an_app_suspended_or_changed_meanwhile_gets_nothing(
     assert "location" not in moved.headers
     register(ledger, settings, "Health Notes", [app.redirect_uri], client_id=app.client_id)
     page = app.consent_page()
-    suspend(ledger, settings, app.client_id, "a reason")
+    suspend(ledger, settings, app.client_id, Decision("impersonation", "it looks like us", "Sam"))
     assert app.decide(page).status_code == 400
     assert events(database, "grant") == []
 

@@ -15,7 +15,7 @@ WRONG = [
     (["serve"], {"DATABASE_URL": "mysql://localhost/x"}, "DATABASE_URL must start with sqlite:/// or postgresql://"),
     (["serve"], {"PAYER_TIME_ZONE": "Mars/Olympus"}, "PAYER_TIME_ZONE is not a time zone"),
     (["serve"], {"SECRET_KEY": "short"}, "SECRET_KEY must have at least 32 characters"),
-    (["migrate"], {"PERSON_IDENTIFIERS": '["um"'}, "PERSON_IDENTIFIERS must be codes separated by commas"),
+    (["migrate"], {"PERSON_IDENTIFIERS": '["um"'}, "PERSON_IDENTIFIERS must be words separated by commas"),
     (["migrate"], {"PAGE_SIZE": "600"}, "PAGE_SIZE_LIMIT must not be less than PAGE_SIZE, which is 600"),
     (["migrate"], {"BASE_URL": "https://payer.example/?x=1"}, "BASE_URL must be a host"),
     (["migrate"], {"BASE_URL": "https://payer.example:x"}, "BASE_URL "),
@@ -29,7 +29,7 @@ WRONG = [
     (["report", "usage"], {}, "--year"),
     (["report", "usage", "--year", "2026", "--format", "pdf"], {}, "pdf"),
     (["load", "missing-file"], {}, "missing-file"),
-    (["client", "suspend", "nobody"], {}, "--reason"),
+    (["client", "suspend", "nobody"], {}, "--criterion"),
 ]
 
 
