@@ -72,30 +72,6 @@ ACCESS_BY_TOKENS = _ACCESS.add_columns(ACCESS_TOKEN.c.hash).where(
 )
 """The same of several tokens, for PostgreSQL: the hash is the last column. Values: keys."""
 
-# -- clients ---------------------------------------------------------------------------------------------------------
-
-CLIENT_BY_ID = select(CLIENT).where(CLIENT.c.id == bindparam("client"))
-"""Values: client."""
-INSERT_CLIENT = insert(CLIENT)
-UPDATE_CLIENT = update(CLIENT).where(CLIENT.c.id == bindparam("client"))
-"""Values: client, and the columns to set."""
-SUSPEND_CLIENT = (
-    update(CLIENT)
-    .where(CLIENT.c.id == bindparam("client"), CLIENT.c.status == "active")
-    .values(status="suspended", suspended_at=_NOW, suspended_reason=bindparam("reason"))
-)
-"""Values: client, moment, reason."""
-RESUME_CLIENT = (
-    update(CLIENT)
-    .where(CLIENT.c.id == bindparam("client"), CLIENT.c.status != "active")
-    .values(status="active", suspended_at=None, suspended_reason="")
-)
-"""Values: client."""
-REDIRECT_URIS_LIKE = select(CLIENT.c.redirect_uris).where(
-    CLIENT.c.status == "active", CLIENT.c.redirect_uris.contains(bindparam("origin"), autoescape=False)
-)
-"""Redirect URIs of active clients that may have this origin: narrowed by text, to be compared exactly. Values: origin."""
-
 # -- pending authorization requests ----------------------------------------------------------------------------------
 
 INSERT_REQUEST = insert(REQUEST)

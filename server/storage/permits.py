@@ -5,6 +5,7 @@ never give more than the limit. The blocks shrink as the window's permits run ou
 """
 
 import asyncio
+import threading
 from dataclasses import dataclass, field
 
 from server import clock
@@ -36,6 +37,7 @@ class Permits:
         self.limit = limit
         self._kind = kind
         self._shares: dict[str, _Share] = {}
+        self._lock = threading.Lock()
 
     async def take(self, database: Database, client_id: str) -> int:
         """Take one, in the event loop: 0, or how many seconds to wait. Raises DatabaseUnavailableError."""
@@ -61,28 +63,29 @@ class Permits:
                     await database.write(DELETE_OLD_PERMITS, [old])
 
     def take_within(self, transaction: Transaction, client_id: str) -> int:
-        """The same as part of a synchronous transaction; the caller lets one transaction in at a time."""
+        """The same as part of a synchronous transaction, from any thread; call ``forget`` when it is not committed."""
         if not self.limit:
             return 0
-        now = clock.now_microseconds()
-        share = self._share(client_id, now)
-        if not share.left and not share.is_used_up:
-            block = self._block(share)
-            values = {"client": self._kind + client_id, "window": share.window, "block": block}
-            leased: int = transaction.scalar(LEASE_PERMITS, values)
-            self._leased(share, block, leased)
-            if leased == block:
-                transaction.execute(
-                    DELETE_OLD_PERMITS, {"client": values["client"], "window": share.window - KEPT_WINDOWS}
-                )
-        if not share.left:
-            return _seconds_left(now)
-        share.left -= 1
-        return 0
+        with self._lock:
+            now = clock.now_microseconds()
+            share = self._share(client_id, now)
+            if not share.left and not share.is_used_up:
+                block = self._block(share)
+                values = {"client": self._kind + client_id, "window": share.window, "block": block}
+                leased: int = transaction.scalar(LEASE_PERMITS, values)
+                self._leased(share, block, leased)
+                if leased == block:
+                    old = {"client": values["client"], "window": share.window - KEPT_WINDOWS}
+                    transaction.execute(DELETE_OLD_PERMITS, old)
+            if not share.left:
+                return _seconds_left(now)
+            share.left -= 1
+            return 0
 
     def forget(self) -> None:
         """Forget what is held: the transaction that leased it may not have been committed."""
-        self._shares.clear()
+        with self._lock:
+            self._shares.clear()
 
     def _share(self, client_id: str, now: int) -> _Share:
         window = now // WINDOW
