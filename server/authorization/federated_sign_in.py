@@ -61,7 +61,7 @@ def add_federated_routes(
             )
             return problem(request, 400, Message("This sign-in is over"), text, "")
         try:
-            person = federation.finish(database, ledger, begun, query.data)
+            person = federation.finish(ledger, begun, query.data)
         except (ProviderUnavailableError, ProviderAnswerError, SignInDeclinedError, UnknownMemberError) as error:
             response = refused(request, begun.reference, error)
         else:

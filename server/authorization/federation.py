@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cryptography.fernet import InvalidToken
+from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,7 +26,7 @@ from server.authorization.tokens import SECOND, random_token
 from server.settings import Settings
 from server.specification.registry import MEMBER_TYPE
 from server.storage.account_store import ACCOUNT_BY_SUBJECT, EXISTING_MEMBERS, MEMBERS_OF_ACCOUNT
-from server.storage.database import Database, Transaction
+from server.storage.database import Transaction
 from server.storage.ledger import EventLedger
 from server.storage.resource_lookup import identified_of_members, identifiers
 
@@ -142,7 +143,7 @@ class Federation:
             raise StateLostError
         return begun
 
-    def finish(self, database: Database, ledger: EventLedger, begun: Begun, answer: Mapping[str, str]) -> SignedIn:
+    def finish(self, ledger: EventLedger, begun: Begun, answer: Mapping[str, str]) -> SignedIn:
         """Take the provider's answer: exchange the code, check the id_token, keep the account equal to its claims.
 
         Raises SignInDeclinedError, ProviderAnswerError, ProviderUnavailableError, UnknownMemberError.
@@ -163,17 +164,23 @@ class Federation:
         wanted = (self._settings.oidc_member_claim, self._settings.oidc_represents_claim)
         if any(name and name not in claims for name in wanted):
             claims = {**self.provider.userinfo(str(response.get("access_token", "")), claims["sub"]), **claims}
+        try:
+            account = self._provisioned(ledger, claims)
+        except IntegrityError:  # the same person's first sign-in in another tab was faster by a moment
+            account = self._provisioned(ledger, claims)
+        return SignedIn(account, authenticated_at, self._tokens.encrypt(id_token.encode()), begun.reference)
+
+    def _provisioned(self, ledger: EventLedger, claims: Mapping[str, Any]) -> str:
+        """The account that the claims are about. Raises UnknownMemberError, ProviderAnswerError."""
         with ledger.transaction() as transaction:
             members = self._members(transaction, claims)
             if not members:
                 raise UnknownMemberError
+            name, issuer = self._name(claims), self.provider.issuer
             try:
-                account = provision(
-                    transaction, database.settings, self.provider.issuer, claims["sub"], self._name(claims), members
-                )
+                return provision(transaction, self._settings, issuer, claims["sub"], name, members)
             except ValueError as error:
                 raise ProviderAnswerError("a claim about members cannot be used: see OIDC_REPRESENTS_CLAIM") from error
-        return SignedIn(account, authenticated_at, self._tokens.encrypt(id_token.encode()), begun.reference)
 
     def _authenticated_at(self, claims: Mapping[str, Any], begun: Begun) -> int:
         """When the person signed in at the provider (OpenID Connect Core 1.0 section 2, auth_time). Raises ProviderAnswerError."""

@@ -3,6 +3,7 @@
 import logging
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -426,6 +427,19 @@ def connect_again(app: SmartApp, provider: OpenIDProvider, patient: str) -> dict
     """The dance of somebody who is signed in already."""
     page = app.web.get(app.authorize().headers["location"])
     return dict(app.exchange(query(app.decide(page, patient=patient))["code"]).json())
+
+
+def test_two_first_sign_ins_at_the_same_moment_are_one_account(
+    app: SmartApp, provider: OpenIDProvider, database: Database
+) -> None:
+    with TestClient(create_app(app.settings), base_url=app.settings.base_url, follow_redirects=False) as other:
+        addresses = [
+            (web, path(provider.sign_in(web.get("/sign-in/start").headers["location"]))) for web in (app.web, other)
+        ]
+        with ThreadPoolExecutor(2) as threads:
+            answers = list(threads.map(lambda pair: pair[0].get(pair[1]), addresses))
+    assert [answer.status_code for answer in answers] == [303, 303]
+    assert represented(database) == [("p1", "self", "self", "")]
 
 
 @pytest.mark.parametrize("claims", [{"member": "nobody here"}, {"member": None}, {"member": {}}], ids=str)
