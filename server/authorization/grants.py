@@ -40,7 +40,6 @@ from server.authorization.tokens import (
     ONCE,
     ONLINE,
     REFRESHING_SCOPES,
-    REMEMBERED,
     SECOND,
     GrantRecord,
     StoredToken,
@@ -51,6 +50,7 @@ from server.authorization.tokens import (
     id_token,
     lock_refresh_token,
     random_token,
+    save_tokens,
     token_hash,
 )
 from server.settings import Settings
@@ -61,7 +61,6 @@ from server.storage.authorization_store import (
     GRANT_BY_CODE,
     INSERT_CODE,
     INSERT_GRANT,
-    ROTATE_REFRESH_TOKEN,
 )
 from server.storage.credential_store import RECORD_OF_MEMBER
 from server.storage.database import Transaction
@@ -323,10 +322,9 @@ class RefreshTokenGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
         """The grant."""
         return refresh_token.grant
 
+    def save_token(self, token: dict[str, Any]) -> None:
+        """Store the new tokens and rotate the old one."""
+        save_tokens(self.server.transaction, token, self.request.user, self.request.refresh_token)
+
     def revoke_old_credential(self, refresh_token: StoredToken) -> None:
-        """Rotate: from now on the old token has its grace left."""
-        now = clock.now_microseconds()
-        end = min(refresh_token.expires_at, now + REMEMBERED)
-        self.server.transaction.execute(
-            ROTATE_REFRESH_TOKEN, {"key_hash": refresh_token.hash, "moment": now, "end": end}
-        )
+        """Nothing to do: it was rotated as the new ones were stored."""

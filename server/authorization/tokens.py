@@ -35,6 +35,7 @@ from server.storage.authorization_store import (
 from server.storage.credential_store import FORGET_REFRESH_TOKENS
 from server.storage.database import Transaction
 from server.storage.ledger import LedgerEvent, RecordingTransaction, new_request_id
+from server.storage.rotation import write_rotation
 
 ACCESS, REFRESH = "access_token", "refresh_token"
 SECOND = 1_000_000
@@ -271,8 +272,13 @@ def token_response(settings: Settings, grant: GrantRecord, scope: str, with_refr
     return response
 
 
-def save_tokens(transaction: Transaction, response: dict[str, Any], grant: GrantRecord) -> None:
-    """Store the tokens of a token response. A refresh token keeps the grant's whole scope and its end."""
+def save_tokens(
+    transaction: Transaction, response: dict[str, Any], grant: GrantRecord, rotated: StoredToken | None = None
+) -> None:
+    """Store the tokens of a token response. A refresh token keeps the grant's whole scope and its end.
+
+    ``rotated``: the refresh token that was used for them, which from now on has its grace left.
+    """
     now = clock.now_microseconds()
     same = {"grant_id": grant.id, "client_id": grant.client_id, "issued_at": now}
     access = {
@@ -282,16 +288,22 @@ def save_tokens(transaction: Transaction, response: dict[str, Any], grant: Grant
         "expires_at": now + response["expires_in"] * SECOND,
         "revoked_at": None,
     }
-    transaction.execute(INSERT_ACCESS_TOKEN, access)
-    if "refresh_token" in response:
-        refresh = {
-            **same,
-            "hash": token_hash(response["refresh_token"]),
-            "scope": grant.scope,
-            "expires_at": grant.expires_at,
-            "rotated_at": None,
-        }
+    if "refresh_token" not in response:
+        transaction.execute(INSERT_ACCESS_TOKEN, access)
+        return
+    refresh = {
+        **same,
+        "hash": token_hash(response["refresh_token"]),
+        "scope": grant.scope,
+        "expires_at": grant.expires_at,
+        "rotated_at": None,
+    }
+    if rotated is None:
+        transaction.execute(INSERT_ACCESS_TOKEN, access)
         transaction.execute(INSERT_REFRESH_TOKEN, refresh)
+    else:
+        end = min(rotated.expires_at, now + REMEMBERED)
+        write_rotation(transaction, access, refresh, {"key_hash": rotated.hash, "moment": now, "end": end})
 
 
 def fhir_user_url(settings: Settings, grant: GrantRecord, scope: str) -> str | None:
