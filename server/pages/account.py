@@ -50,6 +50,7 @@ def create_router(database: Database, settings: Settings, ledger: EventLedger) -
             signed_in=session.display_name,
             shown=shown,
             stopped=query.data.get("stopped", "") == "yes",
+            has_codes=settings.identity == "local",
             why_ended=why_ended,
             why_unavailable=why_unavailable,
         )
