@@ -25,6 +25,7 @@ from server.storage.account_store import (
     DELETE_SESSIONS_OF_ACCOUNT,
     INSERT_ACCOUNT,
     INSERT_ACCOUNT_MEMBER,
+    INSERT_ACCOUNT_ONCE,
     INSERT_MEMBER,
     LIVE_GRANTS_OF_ACCOUNT,
     MEMBER_BY_PATIENT,
@@ -117,10 +118,10 @@ def provision(
         account = str(row.id)
         transaction.execute(UPDATE_ACCOUNT, {"account": account, "display_name": display_name})
     else:
-        # One and the same id for a person, so that of two first sign-ins at the same moment one is refused.
+        # One and the same id for a person, so that two first sign-ins at the same moment make one account.
         account = uuid.uuid5(uuid.NAMESPACE_URL, f"{issuer}\n{subject}").hex
         transaction.execute(
-            INSERT_ACCOUNT,
+            INSERT_ACCOUNT_ONCE,
             {
                 "id": account,
                 "username": f"{issuer}#{subject}",

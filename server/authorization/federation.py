@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cryptography.fernet import InvalidToken
-from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -164,10 +163,7 @@ class Federation:
         wanted = (self._settings.oidc_member_claim, self._settings.oidc_represents_claim)
         if any(name and name not in claims for name in wanted):
             claims = {**self.provider.userinfo(str(response.get("access_token", "")), claims["sub"]), **claims}
-        try:
-            account = self._provisioned(ledger, claims)
-        except IntegrityError:  # the same person's first sign-in in another tab was faster by a moment
-            account = self._provisioned(ledger, claims)
+        account = self._provisioned(ledger, claims)
         return SignedIn(account, authenticated_at, self._tokens.encrypt(id_token.encode()), begun.reference)
 
     def _provisioned(self, ledger: EventLedger, claims: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ https://pages.nist.gov/800-63-4/sp800-63b.html - passwords are argon2, session c
 """
 
 from sqlalchemy import BindParameter, Table, bindparam, delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
 from server.specification.registry import MEMBER_TYPE
 from server.storage.schema import Account, AccountMember, Grant, Member, Resource, SignInSession
@@ -21,6 +22,17 @@ _ACCOUNT: BindParameter[str] = bindparam("account")
 
 # -- accounts --------------------------------------------------------------------------------------------------------
 
+USERNAMES_OF_TEST_MEMBERS = (
+    select(ACCOUNT.c.username)
+    .distinct()
+    .select_from(
+        ACCOUNT.join(ACCOUNT_MEMBER, ACCOUNT_MEMBER.c.account == ACCOUNT.c.id).join(
+            MEMBER, MEMBER.c.patient == ACCOUNT_MEMBER.c.patient
+        )
+    )
+    .where(MEMBER.c.environment == "test")
+)
+"""Who signs in for members that are marked test."""
 ACCOUNT_BY_USERNAME = select(ACCOUNT).where(ACCOUNT.c.username == bindparam("username"))
 """Values: username."""
 ACCOUNT_BY_ID = select(ACCOUNT).where(ACCOUNT.c.id == _ACCOUNT)
@@ -30,6 +42,8 @@ ACCOUNT_BY_SUBJECT = select(ACCOUNT).where(
 )
 """The account of a person whom an OpenID provider knows. Values: issuer, subject."""
 INSERT_ACCOUNT = insert(ACCOUNT)
+INSERT_ACCOUNT_ONCE = insert_or_not(ACCOUNT).on_conflict_do_nothing()
+"""Of two inserts of the same account at the same moment, one waits for the other and does nothing."""
 UPDATE_ACCOUNT = update(ACCOUNT).where(ACCOUNT.c.id == _ACCOUNT).values(failures=0)
 """Values: account, and the columns to set."""
 SIGN_IN_FAILED = update(ACCOUNT).where(ACCOUNT.c.id == _ACCOUNT).values(failures=ACCOUNT.c.failures + 1, failed_at=_NOW)
@@ -42,6 +56,13 @@ SET_TOTP = (
     .values(totp_secret=bindparam("secret"), totp_step=bindparam("step"))
 )
 """Turn one-time codes on, for an account that has none. Values: account, secret, step (the one just used)."""
+TOTP_SECRETS = select(ACCOUNT.c.id, ACCOUNT.c.totp_secret).where(ACCOUNT.c.totp_secret.is_not(None))
+REWRITE_TOTP = (
+    update(ACCOUNT)
+    .where(ACCOUNT.c.id == bindparam("person"), ACCOUNT.c.totp_secret == bindparam("before"))
+    .values(totp_secret=bindparam("after"))
+)
+"""Encrypt a secret anew. Values: person, before, after."""
 CLEAR_TOTP = update(ACCOUNT).where(ACCOUNT.c.id == _ACCOUNT).values(totp_secret=None, totp_step=0)
 """Values: account."""
 USE_TOTP_STEP = (
