@@ -39,11 +39,13 @@ def rotate_keys(
 ) -> None:
     """Make a new key: apps can fetch it at once, it signs in an hour, and the old one verifies until its last id_token is over.
 
-    Keys encrypted under SECRET_KEY_PREVIOUS are encrypted under SECRET_KEY: after that, SECRET_KEY_PREVIOUS can be unset.
+    What SECRET_KEY_PREVIOUS encrypted is encrypted with SECRET_KEY: after that, SECRET_KEY_PREVIOUS can be unset.
     """
     from server import clock
     from server.authorization.keys import SigningKeys
+    from server.authorization.totp import OneTimeCodes
 
     with migrated_database() as (database, settings), database.transaction() as transaction:
         made = SigningKeys(settings).rotate(transaction, at_once=now)
+        OneTimeCodes(settings).encrypt_anew(transaction)
     print(f"{made.kid} signs from {clock.instant(made.active_at)}.")

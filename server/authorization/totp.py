@@ -5,6 +5,7 @@ https://www.rfc-editor.org/rfc/rfc6238 and https://pages.nist.gov/800-63-4/sp800
 
 import hmac
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -19,7 +20,7 @@ from server.authorization.identity import is_paused, record_failure
 from server.authorization.keys import encryption
 from server.authorization.tokens import SECOND
 from server.settings import Settings
-from server.storage.account_store import ACCOUNT_BY_ID, CLEAR_TOTP, SET_TOTP, USE_TOTP_STEP
+from server.storage.account_store import ACCOUNT_BY_ID, CLEAR_TOTP, REWRITE_TOTP, SET_TOTP, TOTP_SECRETS, USE_TOTP_STEP
 from server.storage.database import Database, Transaction
 from server.storage.ledger import EventLedger
 
@@ -82,6 +83,15 @@ class OneTimeCodes:
     def turn_off(self, transaction: Transaction, account: str) -> None:
         """Use none any more."""
         transaction.execute(CLEAR_TOTP, {"account": account})
+
+    def encrypt_anew(self, transaction: Transaction) -> int:
+        """Encrypt with the present secret key what the previous one encrypted; answer how many accounts' secrets."""
+        rewritten = 0
+        for row in transaction.all(TOTP_SECRETS):
+            with suppress(InvalidToken):  # of a secret key that is gone: no code fits, the operator resets it
+                values = {"person": row.id, "before": row.totp_secret, "after": self._secrets.rotate(row.totp_secret)}
+                rewritten += transaction.execute(REWRITE_TOTP, values)
+        return rewritten
 
     # -- checking ----------------------------------------------------------------------------------------------------
 

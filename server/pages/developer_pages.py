@@ -14,7 +14,7 @@ from markupsafe import Markup
 from starlette.responses import JSONResponse, Response
 
 from server import __version__
-from server.authorization import app_criteria, discovery
+from server.authorization import app_criteria, client_assertion, discovery
 from server.authorization.identity import FAILURES_BEFORE_PAUSE
 from server.authorization.languages import Message
 from server.authorization.scopes import supported_scopes
@@ -29,7 +29,7 @@ from server.pages.sandbox_logins import sandbox_logins
 from server.pages.try_page import CLIENT_ID
 from server.settings import Settings
 from server.specification.registry import RESOURCES
-from server.specification.standards import FHIR_VERSION, GUIDES, LAUNCH_SCOPES
+from server.specification.standards import CONSENT_CATEGORIES, FHIR_VERSION, GUIDES, LAUNCH_SCOPES
 
 DOCS, MEMBERS = "/docs", "/docs/members"
 CHANGELOG = Path(__file__).parent / "CHANGELOG.md"
@@ -86,6 +86,8 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
         "token": settings.base_url + discovery.TOKEN,
         "revoke": settings.base_url + discovery.REVOKE,
         "introspect": settings.base_url + discovery.INTROSPECT,
+        "par": settings.base_url + discovery.PUSH,
+        "userinfo": settings.base_url + discovery.USERINFO,
         "smart": settings.base_url + discovery.SMART_CONFIGURATION,
         "openid": settings.base_url + discovery.OPENID_CONFIGURATION,
         "metadata": settings.fhir_base + "/metadata",
@@ -95,6 +97,11 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
         DOCS: lambda: {"documents": documents, "guides": GUIDES, "fhir_version": FHIR_VERSION, "client_id": CLIENT_ID},
         DOCS + "/registration": lambda: {
             "authentications": discovery.CLIENT_AUTHENTICATIONS,
+            "assertion": {
+                "type": client_assertion.ASSERTION_TYPE,
+                "algorithms": discovery.ASSERTION_ALGORITHMS,
+                "seconds": client_assertion.LONGEST_LIFE,
+            },
             "register": settings.base_url + discovery.REGISTER,
             "issuers": issuers,
         },
@@ -104,7 +111,11 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
             "citation": app_criteria.CITATION,
             "appeal": settings.appeal_contact or settings.support_contact,
         },
-        DOCS + "/scopes": lambda: {"launch_scopes": LAUNCH_SCOPES, "supported": supported_scopes()},
+        DOCS + "/scopes": lambda: {
+            "launch_scopes": LAUNCH_SCOPES,
+            "supported": supported_scopes(),
+            "categories": CONSENT_CATEGORIES,
+        },
         DOCS + "/searches": lambda: {"rules": search_reference.RULES, "modifiers": search_reference.modifiers()},
         DOCS + "/errors": lambda: {
             "errors": ERROR_CODES.values(),

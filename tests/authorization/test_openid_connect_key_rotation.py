@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pyotp
 import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -9,8 +10,11 @@ from pydantic import SecretStr
 
 from server import clock
 from server.authorization.keys import SigningKeys, all_keys
+from server.authorization.totp import OneTimeCodes, new_secret
 from server.settings import Settings
 from server.storage.database import Database
+from server.storage.ledger import EventLedger
+from tests.authorization.smart_app import add_people
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -139,3 +143,23 @@ def test_the_secret_key_can_be_changed_too(database: Database, settings: Setting
     alone = Worker(database, both.model_copy(update={"secret_key_previous": None}))
     assert alone.kids() == {kid, new}  # and written with the present one
     assert kid_of(alone) == kid
+
+
+def test_one_time_codes_outlive_the_secret_key_they_were_set_up_under(database: Database, settings: Settings) -> None:
+    add_people(database)
+    changed = settings.model_copy(
+        update={
+            "secret_key": SecretStr("another secret key, just as long as it must be"),
+            "secret_key_previous": settings.secret_key,
+        }
+    )
+    secret = new_secret()
+    ledger = EventLedger(database)
+    with clock.set_to(NOW), database.transaction() as transaction:
+        code = pyotp.TOTP(secret).at(int(NOW.timestamp()))
+        assert OneTimeCodes(settings).turn_on(transaction, "ada-id", secret, code)
+    with database.transaction() as transaction:
+        assert OneTimeCodes(changed).encrypt_anew(transaction) == 1
+    alone = OneTimeCodes(changed.model_copy(update={"secret_key_previous": None}))
+    with clock.set_to(NOW + HOUR):
+        assert alone.check(database, ledger, "ada-id", pyotp.TOTP(secret).at(int((NOW + HOUR).timestamp())))

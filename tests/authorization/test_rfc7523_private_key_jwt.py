@@ -270,6 +270,29 @@ def test_a_key_set_is_fetched_from_its_address_and_again_for_an_unknown_kid_once
             assert page.asked == 3
 
 
+def test_nobody_waits_for_a_key_set_that_is_being_fetched(database: Database, test_settings: Settings) -> None:
+    """While one client's key set is on its way, others are answered, and the database takes what they write."""
+    add_people(database)
+    with (
+        publishing(RSA_KEY) as page,
+        TestClient(create_app(test_settings), base_url=test_settings.base_url, follow_redirects=False) as web,
+    ):
+        slow = new_app(web, database, test_settings, authentication="private_key_jwt", jwks_uri=page.url)
+        other = new_app(web, database, test_settings)
+        token = other.connect()
+        body = key_set(RSA_KEY).encode()
+        refreshed: list[int] = []
+
+        def answer_late() -> tuple[int, dict[str, str], bytes]:
+            refreshed.append(other.refresh(token["refresh_token"]).status_code)
+            return 200, {}, body
+
+        page.answer = answer_late
+        proof = Signer(slow.client_id, f"{test_settings.base_url}/token").proof()
+        assert web.post("/introspect", data={"token": "x", **proof}).status_code == 200
+    assert refreshed == [200]
+
+
 def test_a_key_set_that_cannot_be_had_is_said_to_be(database: Database, test_settings: Settings) -> None:
     with (
         publishing() as page,
