@@ -76,7 +76,14 @@ PRUNING = (_over(ACCESS_TOKEN), _over(REFRESH_TOKEN), _over(ASSERTION), _over(PU
 """What may be forgotten. A refresh token ends with its grant, or some time after it was rotated. Values: moment."""
 FORGET_REFRESH_TOKENS = (
     update(REFRESH_TOKEN)
-    .where(REFRESH_TOKEN.c.grant_id == bindparam("grant"), REFRESH_TOKEN.c.expires_at > bindparam("end"))
+    .where(
+        REFRESH_TOKEN.c.hash.in_(
+            select(REFRESH_TOKEN.c.hash)
+            .where(REFRESH_TOKEN.c.grant_id == bindparam("grant"), REFRESH_TOKEN.c.expires_at > bindparam("end"))
+            .with_for_update(skip_locked=True)
+        )
+    )
     .values(expires_at=bindparam("end"))
 )
-"""The refresh tokens of an ended grant are remembered until an end. Values: grant, end."""
+"""The refresh tokens of an ended grant are remembered until an end; one in use at this moment is passed over, since its user may wait
+for this very grant. Values: grant, end."""
