@@ -93,13 +93,22 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1) -> 
     if sys.platform == "linux" and not launcher.MALLOC.keys() <= os.environ.keys():
         launcher.serve_instead(host, port, workers, {})
     base_url = os.environ.setdefault("BASE_URL", launcher.local_base_url(host, port))
-    with migrated_database() as (_, settings):
+    with migrated_database() as (database, settings):
         launcher.check(settings, host, port)
+        from server.production import dangers, leftovers
+
+        found = dangers(settings)
+        if settings.environment == "production":
+            found += leftovers(database)
+            if found:
+                raise CommandError("this is not fit for production: " + "; ".join(found))
+        for text in found:
+            print(f"warning: {text}", file=sys.stderr)
     if settings.environment == "test":
         print("note: ENVIRONMENT is test, so nothing served here counts in the CMS usage report", file=sys.stderr)
     elif not base_url.startswith("https://"):
         print(f"warning: BASE_URL is {base_url}; members' data belongs behind https", file=sys.stderr)
-    launcher.run(host, port, workers)
+    launcher.run(host, port, workers, settings.trusted_proxies)
 
 
 @app.command()

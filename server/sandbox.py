@@ -195,6 +195,13 @@ def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
     }
 
 
+def sandbox_usernames() -> tuple[str, ...]:
+    """The sign-ins of the sandbox; their passwords are published."""
+    from seed_data.members import LOGINS
+
+    return tuple(login.username for login in LOGINS)
+
+
 def _stories() -> dict[str, str]:
     """What each member's records tell, by username."""
     from seed_data.members import MEMBERS

@@ -24,6 +24,7 @@ from authlib.oauth2.rfc9207 import IssuerParameter
 from server.authorization.access import environment_of
 from server.authorization.attempts import ThrottledError
 from server.authorization.client_assertion import Assertion, ClientNotProvenError
+from server.authorization.client_guesses import ClientGuesses
 from server.authorization.client_metadata import PRIVATE_KEY_JWT
 from server.authorization.clients import (
     OWN_ACCESS_TOKEN,
@@ -129,6 +130,7 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.permits = permits
+        self.guesses: ClientGuesses | None = None
         self.assertion = assertion
         self.endpoint = endpoint
         self.transaction = transaction
@@ -203,6 +205,8 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
 
     def handle_error_response(self, request: ProtocolRequest, error: OAuth2Error) -> ProtocolResponse:
         """The refusal, told to the app and, when the client is known, to the ledger (a member's no: ``consent.deny``)."""
+        if self.guesses is not None:
+            self.guesses.count(error, request.client)
         if request.client is not None and not isinstance(error, AccessDeniedError):
             self.record_refusal(request.client, error)
         response: ProtocolResponse = super().handle_error_response(request, error)

@@ -69,7 +69,7 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
                 server = Server(
                     transaction, settings, keys, endpoint, assertion, permits if endpoint == "token" else None
                 )
-                guesses = ClientGuesses(transaction, settings, request, form.data)
+                server.guesses = guesses = ClientGuesses(transaction, settings, request, form.data)
                 answer: ProtocolResponse
                 try:
                     if form.repeated:
@@ -77,7 +77,6 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
                     guesses.require()
                     answer = run(server, protocol_request)
                 except OAuth2Error as error:
-                    guesses.count(error, protocol_request.client)
                     answer = server.handle_error_response(protocol_request, error)
         except BaseException:
             permits.forget()
