@@ -18,7 +18,7 @@ from server.authorization.federation import (
     UnknownMemberError,
 )
 from server.authorization.languages import Message
-from server.authorization.provider import ProviderAnswerError, ProviderUnavailableError
+from server.authorization.provider_network import ProviderAnswerError, ProviderUnavailableError
 from server.authorization.steps import CONSENT, SIGN_IN, Query, Steps
 from server.authorization.web_page import WebPages
 from server.storage.database import Database

@@ -20,7 +20,8 @@ from server.authorization.accounts import Represented, provision
 from server.authorization.authority import SELF
 from server.authorization.authorization_request import PendingRequest
 from server.authorization.keys import encryption
-from server.authorization.provider import Provider, ProviderAnswerError
+from server.authorization.provider import Provider
+from server.authorization.provider_network import ProviderAnswerError
 from server.authorization.tokens import SECOND, random_token
 from server.settings import Settings
 from server.specification.registry import MEMBER_TYPE

@@ -4,7 +4,6 @@ https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth, OpenID Conne
 """
 
 import json
-import logging
 import threading
 import time
 from base64 import b64encode, urlsafe_b64decode
@@ -13,18 +12,15 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import httpx2
 from joserfc import jwt
 from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
 from server import clock
+from server.authorization.provider_network import ProviderAnswerError, ProviderNetwork, ProviderUnavailableError
 from server.authorization.tokens import SECOND
 from server.settings import Settings
 
-FETCH_SECONDS, LARGEST_ANSWER = 10.0, 262_144
-"""How long one answer of the provider may take in all, and its bytes at most."""
-FETCHES_AT_A_TIME = 12
 METADATA_SECONDS = 600
 FAILURE_SECONDS = 2.0
 """How long nobody waits again for a provider that has just failed to describe itself."""
@@ -36,16 +32,7 @@ _RSA = frozenset(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"))
 SIGNATURES = (*sorted(_RSA), *_CURVES, "EdDSA")
 """Signatures of an id_token that are taken at all: with a public key. Never none, never HS*."""
 
-_LOG = logging.getLogger(__name__)
 Key = RSAKey | ECKey | OKPKey
-
-
-class ProviderUnavailableError(Exception):
-    """The provider does not answer, or answers with something that is no answer; the message holds no secret."""
-
-
-class ProviderAnswerError(Exception):
-    """The provider's answer does not let anybody in; the message says why and holds no secret and no claim's value."""
 
 
 class Provider:
@@ -59,7 +46,7 @@ class Provider:
         self.redirect_uri = f"{settings.base_url}/sign-in/callback"
         self._secret = "" if settings.oidc_client_secret is None else settings.oidc_client_secret.get_secret_value()
         self._lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(FETCHES_AT_A_TIME)
+        self._network = ProviderNetwork()
         self._metadata: dict[str, Any] = {}
         self._metadata_at = 0
         self._failed_until = 0.0
@@ -114,7 +101,7 @@ class Provider:
                 self._failed_until = time.monotonic() + FAILURE_SECONDS
                 address = self.issuer.rstrip("/") + "/.well-known/openid-configuration"
                 try:
-                    document = self._ask("GET", address)
+                    document = self._network.ask("GET", address)
                 except ProviderAnswerError as error:
                     raise ProviderUnavailableError(str(error)) from error
                 if document.get("issuer") != self.issuer:
@@ -139,7 +126,7 @@ class Provider:
             form |= {"client_id": self.client_id, "client_secret": self._secret}
         else:
             form["client_id"] = self.client_id
-        answer = self._ask("POST", self._endpoint("token_endpoint"), form, headers)
+        answer = self._network.ask("POST", self._endpoint("token_endpoint"), form, headers)
         if not isinstance(answer.get("id_token"), str):
             raise ProviderAnswerError("the token response has no id_token")
         return answer
@@ -180,7 +167,7 @@ class Provider:
         endpoint = self.metadata().get("userinfo_endpoint", "")
         if not access_token or not self._is_address(endpoint):
             return {}
-        claims = self._ask("GET", endpoint, headers={"Authorization": f"Bearer {access_token}"})
+        claims = self._network.ask("GET", endpoint, headers={"Authorization": f"Bearer {access_token}"})
         if claims.get("sub") != subject:
             raise ProviderAnswerError("the userinfo is of another subject than the id_token")
         return claims
@@ -211,7 +198,7 @@ class Provider:
             longest = KEY_SET_PAUSE_SECONDS if anew else KEY_SET_SECONDS
             if self._keys_at and 0 <= age < longest * SECOND:
                 return self._keys
-        document = self._ask("GET", self._endpoint("jwks_uri"))
+        document = self._network.ask("GET", self._endpoint("jwks_uri"))
         entries = document.get("keys")
         if not isinstance(entries, list):
             raise ProviderUnavailableError("the key set is no JWK Set")
@@ -220,7 +207,7 @@ class Provider:
             self._keys, self._keys_at = keys, clock.now_microseconds()
         return keys
 
-    # -- the network -------------------------------------------------------------------------------------------------
+    # -- addresses ---------------------------------------------------------------------------------------------------
 
     def _endpoint(self, name: str) -> str:
         address = self.metadata().get(name)
@@ -232,50 +219,6 @@ class Provider:
         """An address we send people or secrets to: https, unless the issuer itself is on this machine."""
         schemes = ("https://",) if self.issuer.startswith("https://") else ("https://", "http://")
         return isinstance(value, str) and value.startswith(schemes) and bool(urlsplit(value).hostname)
-
-    def _ask(
-        self, method: str, address: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        """A JSON object of the provider: bounded in time and size, without redirects."""
-        if not self._places.acquire(blocking=False):
-            raise ProviderUnavailableError("too many sign-ins wait for the provider")
-        try:
-            status, body = self._fetch(method, address, form, {"Accept": "application/json", **(headers or {})})
-        finally:
-            self._places.release()
-        try:
-            answer = json.loads(body)
-        except (ValueError, RecursionError):
-            answer = None
-        if status == 200 and isinstance(answer, dict):
-            return answer
-        path = urlsplit(address).path
-        if 400 <= status < 500 and status != 429:
-            told = str(answer.get("error", ""))[:50] if isinstance(answer, dict) else ""
-            raise ProviderAnswerError(
-                f"{path} answers with status {status} {told if told.isprintable() else ''}".strip()
-            )
-        raise ProviderUnavailableError(f"{path} answers with status {status}, or no JSON object")
-
-    def _fetch(
-        self, method: str, address: str, form: Mapping[str, str] | None, headers: Mapping[str, str]
-    ) -> tuple[int, bytes]:
-        until = time.monotonic() + FETCH_SECONDS
-        body = bytearray()
-        try:
-            with (
-                httpx2.Client(timeout=FETCH_SECONDS / 2, trust_env=False, follow_redirects=False) as web,
-                web.stream(method, address, data=dict(form) if form else None, headers=dict(headers)) as response,
-            ):
-                for piece in response.iter_bytes(8192):
-                    body += piece
-                    if len(body) > LARGEST_ANSWER or time.monotonic() > until:
-                        raise ProviderUnavailableError(f"{urlsplit(address).path} answers with too much, or too slowly")
-                return response.status_code, bytes(body)
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError) as error:
-            raise ProviderUnavailableError(
-                f"{urlsplit(address).path} cannot be reached: {type(error).__name__}"
-            ) from error
 
 
 def b64url(value: bytes) -> str:

@@ -24,7 +24,7 @@ from server.authorization.federated_sign_in import add_federated_routes
 from server.authorization.federation import Federation
 from server.authorization.identity import BusyError, sign_in
 from server.authorization.languages import Message
-from server.authorization.provider import ProviderUnavailableError
+from server.authorization.provider_network import ProviderUnavailableError
 from server.authorization.steps import NO_FAILURE, SIGN_IN, SIGN_OUT, Form, Query, Steps
 from server.authorization.tokens import end_online_grants, token_hash
 from server.authorization.totp import OneTimeCodes

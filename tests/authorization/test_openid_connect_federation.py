@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from server import clock
 from server.app import create_app
-from server.authorization.provider import LARGEST_ANSWER
+from server.authorization.provider_network import LARGEST_ANSWER
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.schema import METADATA
