@@ -28,7 +28,7 @@ def test_the_page_says_in_plain_words_what_is_asked(app: SmartApp, settings: Set
         assert f"{category.title} {category.contents}" in text
     for row in RESOURCES.values():
         assert bool(row.categories) or row.title in text
-    assert "Get your information also when you are not using it" in text
+    assert "Get your information also when you are not using the app" in text
     assert f"Health Notes is not part of {settings.payer_name}." in text
     assert "You can stop sharing whenever you like" in text
 
