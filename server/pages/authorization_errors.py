@@ -34,7 +34,10 @@ AUTHORIZATION_ERRORS = (
         "None of the requested scopes can be granted. Others are left out silently.",
     ),
     AuthorizationError(
-        "access_denied", "authorize", "The member chose not to share. Do not ask again by yourself: offer a button."
+        "access_denied",
+        "authorize",
+        "The member chose not to share: do not ask again by yourself, offer a button. Or nobody's information can be shared: then"
+        " error_description begins with member_disenrolled, line_of_business_not_served or no_member.",
     ),
     AuthorizationError(
         "login_required", "authorize", "prompt=none cannot succeed: nobody is signed in, or longer ago than max_age."
