@@ -127,5 +127,7 @@ LAUNCH_SCOPES = (
     LaunchScope("profile", "", category=DEMOGRAPHICS),
     LaunchScope("launch/patient", ""),
     LaunchScope("online_access", "Get your information while you are signed in here, and no longer"),
-    LaunchScope("offline_access", "Get your information also when you are not using the app, for as long as you choose"),
+    LaunchScope(
+        "offline_access", "Get your information also when you are not using the app, for as long as you choose"
+    ),
 )

@@ -7,7 +7,8 @@ from sqlalchemy import BindParameter, Table, bindparam, delete, insert, select, 
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
 from server.specification.registry import MEMBER_TYPE
-from server.storage.schema import Account, AccountMember, Grant, Member, Resource, SignInSession
+from server.storage.authorization_schema import Account, AccountMember, Grant, SignInSession
+from server.storage.schema import Member, Resource
 
 ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
 ACCOUNT_MEMBER: Table = AccountMember.__table__  # type: ignore[attr-defined]

@@ -19,17 +19,15 @@ from sqlalchemy import (
     update,
 )
 
-from server.storage.schema import (
+from server.storage.authorization_schema import (
     AccessToken,
     AuthorizationCode,
     AuthorizationRequest,
     Client,
     Grant,
-    LedgerRow,
-    Member,
     RefreshToken,
-    Resource,
 )
+from server.storage.schema import LedgerRow, Member, Resource
 
 CLIENT: Table = Client.__table__  # type: ignore[attr-defined]
 MEMBER: Table = Member.__table__  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ https://www.rfc-editor.org/rfc/rfc7591 - secrets and registration access tokens 
 
 from sqlalchemy import Table, bindparam, func, insert, select, update
 
-from server.storage.schema import Client, ClientDecision, Grant
+from server.storage.authorization_schema import Client, ClientDecision, Grant
 
 CLIENT: Table = Client.__table__  # type: ignore[attr-defined]
 DECISION: Table = ClientDecision.__table__  # type: ignore[attr-defined]

@@ -6,7 +6,8 @@ https://www.rfc-editor.org/rfc/rfc7523#section-3 and https://www.rfc-editor.org/
 from sqlalchemy import BindParameter, Delete, Table, bindparam, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from server.storage.schema import AccessToken, ClientAssertion, PushedRequest, RefreshToken, Resource, SigningKey
+from server.storage.authorization_schema import AccessToken, ClientAssertion, PushedRequest, RefreshToken, SigningKey
+from server.storage.schema import Resource
 
 ASSERTION: Table = ClientAssertion.__table__  # type: ignore[attr-defined]
 PUSHED: Table = PushedRequest.__table__  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Table, bindparam, case, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from server.storage.schema import Attempts, Permits
+from server.storage.authorization_schema import Attempts, Permits
 
 ATTEMPTS: Table = Attempts.__table__  # type: ignore[attr-defined]
 PERMITS: Table = Permits.__table__  # type: ignore[attr-defined]

@@ -19,9 +19,10 @@ from starlette.testclient import TestClient
 
 from server.authorization.clients import register
 from server.settings import Settings
+from server.storage.authorization_schema import Account, AccountMember
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
-from server.storage.schema import Account, AccountMember, LedgerRow, Resource
+from server.storage.schema import LedgerRow, Resource
 
 SCOPE = "openid fhirUser launch/patient offline_access patient/*.rs"
 REDIRECT_URI = "https://app.example/callback"

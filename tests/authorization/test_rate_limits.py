@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 from server import clock
 from server.app import create_app
 from server.settings import Settings
+from server.storage.authorization_schema import Permits as PermitsTable
 from server.storage.database import Database
 from server.storage.permits import WINDOW, Permits
-from server.storage.schema import Permits as PermitsTable
 from tests import factories
 from tests.authorization.smart_app import SmartApp, add_people, events, new_app
 from tests.serving import serving

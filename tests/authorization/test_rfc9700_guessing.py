@@ -12,9 +12,9 @@ from server.app import create_app
 from server.authorization.attempts import ADDRESS, CLIENT, Attempts, address_of
 from server.authorization.suspension import Decision, suspend
 from server.settings import Settings
+from server.storage.authorization_schema import Attempts as AttemptsTable
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
-from server.storage.schema import Attempts as AttemptsTable
 from tests.authorization.registering import bearer, place, registered, registration
 from tests.authorization.smart_app import SmartApp, add_people, hidden_fields, new_app
 

@@ -46,7 +46,9 @@ def test_smart_configuration(app: SmartApp, settings: Settings) -> None:
     ]
     assert document["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
     assert document["require_pushed_authorization_requests"] is False
-    assert {"client-confidential-asymmetric", "permission-online", "permission-offline"} <= set(document["capabilities"])
+    assert {"client-confidential-asymmetric", "permission-online", "permission-offline"} <= set(
+        document["capabilities"]
+    )
     urls = {name: value for name, value in document.items() if name.endswith(("_endpoint", "_uri"))}
     assert set(urls) == {
         *("authorization_endpoint", "token_endpoint", "revocation_endpoint", "introspection_endpoint"),
