@@ -14,8 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
+from server.fhir.canonical_json import parse
 from server.ingest.bundles import RECORD_BYTES, Item, expand, record, rejected
-from server.ingest.canonical_json import parse
 from server.ingest.report import LoadReport, Place
 
 SUFFIXES = (".json", ".ndjson", ".gz")
