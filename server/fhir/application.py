@@ -26,6 +26,7 @@ from server.fhir.capability_statement import capability_statement
 from server.fhir.interactions import Interactions
 from server.fhir.named_member import NamedMember
 from server.fhir.outcomes import FHIRError, Outcomes
+from server.fhir.representation import WHOLE, Representation, presentation, pretty
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
 from server.specification.registry import RESOURCES
@@ -38,6 +39,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAXIMUM_BODY = 64 * 1024
+CAPABILITY_STATEMENT = "CapabilityStatement"
 FORM = b"application/x-www-form-urlencoded"
 TOKEN_REFUSED = {
     UNKNOWN: error_codes.TOKEN_UNKNOWN,
@@ -164,11 +166,7 @@ class FHIRApplication:
         if request.method == "OPTIONS":
             return Answer(204, b"", headers={"allow": "GET, HEAD, POST"})
         if request.path == "metadata":
-            if request.method not in ("GET", "HEAD"):
-                return self._error(
-                    FHIRError(error_codes.METHOD_NOT_ALLOWED, "metadata is read with GET.", {"allow": "GET, HEAD"})
-                )
-            return Answer(200, self._metadata, interaction="capabilities")
+            return self._capabilities(request)
         try:
             access = await self._authenticate(request)
         except FHIRError as error:
@@ -193,6 +191,19 @@ class FHIRApplication:
             )
         )
         return answer
+
+    def _capabilities(self, request: Request) -> Answer:
+        if request.method not in ("GET", "HEAD"):
+            return self._error(
+                FHIRError(error_codes.METHOD_NOT_ALLOWED, "metadata is read with GET.", {"allow": "GET, HEAD"})
+            )
+        try:
+            _check_accept(request)
+            written, is_pretty = presentation(request.pairs)
+        except FHIRError as error:
+            return self._error(error)
+        body = written.of(CAPABILITY_STATEMENT, self._metadata)
+        return Answer(200, pretty(body) if is_pretty else body, interaction="capabilities")
 
     async def _authenticate(self, request: Request) -> Access:
         scheme, _, token = request.header(b"authorization").partition(b" ")
@@ -248,13 +259,22 @@ class FHIRApplication:
         )
 
     async def _permitted(self, request: Request, found: Route, pairs: list[tuple[str, str]], access: Access) -> Answer:
+        written, is_pretty = presentation(pairs) if pairs else (WHOLE, False)
+        answer = await self._interact(request, found, pairs, access, written)
+        if is_pretty and answer.body:
+            answer.body = pretty(answer.body)
+        return answer
+
+    async def _interact(
+        self, request: Request, found: Route, pairs: list[tuple[str, str]], access: Access, written: Representation
+    ) -> Answer:
         definition = found.definition
         if found.interaction == SEARCH_TYPE:
             strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
             return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
         if found.interaction == VREAD:
-            return await self._interactions.vread(definition, found.id, found.version, access)
-        return await self._interactions.read(definition, found.id, access, request.header(b"if-none-match"))
+            return await self._interactions.vread(definition, found.id, found.version, access, written)
+        return await self._interactions.read(definition, found.id, access, request.header(b"if-none-match"), written)
 
     def _error(self, error: FHIRError) -> Answer:
         return Answer(error.status, self._outcomes.of(error), headers=headers_of(error.headers))

@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/search.html#summary, #elements and https://hl7.org/fhir/
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 import orjson
 
 from server.fhir.canonical_json import parse, serialise
-from server.fhir.outcomes import bad_parameter
+from server.fhir.error_codes import FORMAT_NOT_SUPPORTED
+from server.fhir.outcomes import FHIRError, bad_parameter
 from server.specification.summaries import MANDATORY, SUMMARY
 
+JSON_FORMATS = frozenset(("json", "application/json", "application/fhir+json", "application/json+fhir", "text/json"))
 TRUE, TEXT, DATA, COUNT, FALSE = "true", "text", "data", "count", "false"
 MODES = (TRUE, TEXT, DATA, COUNT, FALSE)
 """Values of ``_summary``."""
@@ -46,25 +48,23 @@ class Representation:
         """Whether stored bytes can be sent as they are."""
         return self.summary in ("", FALSE, COUNT) and not self.elements
 
-    def of(self, type: str, body: bytes) -> bytes:
-        """The body of a resource of this type, reduced and tagged SUBSETTED when something may be missing."""
-        if self.is_whole or not body:
+    def of(self, type: str, body: bytes, *, included: bool = False) -> bytes:
+        """The body of a resource of this type, reduced and tagged SUBSETTED when something may be missing.
+
+        What is ``included`` is reduced by elements only where they name its type.
+        """
+        names = tuple(
+            element for its_type, element in self.elements if its_type == type or (not its_type and not included)
+        )
+        if not body or not (names or self.summary in (TRUE, TEXT, DATA)):
             return body
-        if self.elements and not self._names(type):
-            return body  # what is asked of other types only
-        resource: dict[str, Any] = parse(body.decode())
-        return serialise(self._reduced(type, resource))
+        return serialise(self._reduced(type, parse(body.decode()), names))
 
-    def _names(self, type: str) -> tuple[str, ...]:
-        return tuple(element for its_type, element in self.elements if its_type in ("", type))
-
-    def _reduced(self, type: str, resource: dict[str, Any]) -> dict[str, Any]:
-        if self.summary == DATA:
+    def _reduced(self, type: str, resource: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        if self.summary == DATA and not names:
             reduced = {name: value for name, value in resource.items() if name != "text"}
         else:
-            names = self._names(type)
-            kept = _named(type, names) if names else _TABLES[self.summary](type)
-            reduced = _only(resource, kept)
+            reduced = _only(resource, _named(type, names) if names else _TABLES[self.summary](type))
         meta = dict(resource.get("meta") or {})
         meta["tag"] = [*meta.get("tag", ()), dict(SUBSETTED)]
         return {
@@ -96,6 +96,34 @@ def elements(value: str) -> tuple[tuple[str, str], ...]:
     if not found or len(found) > MOST_ELEMENTS:
         raise bad_parameter("_elements", f"name between 1 and {MOST_ELEMENTS} elements, separated by commas.")
     return tuple(found)
+
+
+def presentation(pairs: Sequence[tuple[str, str]]) -> tuple[Representation, bool]:
+    """How any interaction's answer is to be written: the parameters ``_format``, ``_pretty``, ``_summary`` and ``_elements``.
+
+    Raises FHIRError 406 for another format than JSON, 400 for a value that cannot be used.
+    """
+    summary, is_pretty = "", False
+    kept: tuple[tuple[str, str], ...] = ()
+    for name, value in pairs:
+        if name == "_format" and value:
+            _check_format(value)
+        elif name == "_pretty" and value:
+            if value not in ("true", "false"):
+                raise bad_parameter("_pretty", f"'{value}' is neither true nor false.")
+            is_pretty = value == "true"
+        elif name == "_summary" and value:
+            summary = summary_mode(value)
+        elif name == "_elements" and value:
+            kept += elements(value)
+    return Representation(summary, kept), is_pretty
+
+
+def _check_format(value: str) -> None:
+    if value.partition(";")[0].strip().replace(" ", "+").lower() not in JSON_FORMATS:
+        raise FHIRError(
+            FORMAT_NOT_SUPPORTED, f"_format={value} is not supported; this server speaks application/fhir+json."
+        )
 
 
 def pretty(body: bytes) -> bytes:

@@ -69,6 +69,12 @@ SUMMARY: dict[str, str] = {
     "Specimen": "identifier accessionIdentifier status type subject receivedTime condition",
     "Medication": "identifier code status manufacturer amount",
     "Binary": "contentType securityContext url",
+    "CapabilityStatement": (
+        "url version name title status experimental date publisher contact useContext jurisdiction kind "
+        "instantiates imports software(name version releaseDate) implementation(description url custodian) "
+        "fhirVersion format patchFormat implementationGuide rest(mode security resource operation) "
+        "messaging(supportedMessage) document(mode profile)"
+    ),
 }
 """Type to its elements marked as summary, separated by spaces; ``element(child …)``: of a backbone element only these children.
 ``value[x]``: whatever type was chosen."""
@@ -103,5 +109,6 @@ MANDATORY: dict[str, str] = {
     "Specimen": "",
     "Medication": "",
     "Binary": "contentType",
+    "CapabilityStatement": "status date kind fhirVersion format",
 }
 """Type to its elements with a minimum cardinality of 1."""

@@ -12,11 +12,12 @@ from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
 
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
-from server.storage import criteria
+from server.storage import criteria, sorting
 from server.storage.criteria import MEMBER, REFERENCE, RESOURCE
 from server.storage.database import Database
-from server.storage.query import Criterion, Include, NothingCriterion, ReverseInclude, SearchQuery
+from server.storage.query import Criterion, Include, NothingCriterion, ReverseInclude, SearchQuery, SortKey
 from server.storage.schema import DIRECTORY, NAMED, NAMES, LoadClock, ResourceVersion
+from server.storage.sorting import Place
 
 VERSION = ResourceVersion.__table__  # type: ignore[attr-defined]
 CLOCK = LoadClock.__table__  # type: ignore[attr-defined]
@@ -58,13 +59,15 @@ _STORED = StoredResource._make
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of matches; ``more`` tells whether another follows. Only a first page (``after`` 0) counts: the total over all
-    pages, and the load watermark it was read at."""
+    """A page of matches, and the places in the order of the first and the last; ``more`` tells whether another follows, in the
+    direction in which it was asked for. Only a first page counts: the total over all pages (-1: not counted), and the load watermark it was read at."""
 
     matches: Sequence[StoredResource]
     more: bool
     total: int = 0
     watermark: int = 0
+    first: Place = ()
+    last: Place = ()
 
 
 def _columns(table: Any) -> list[Any]:
@@ -72,6 +75,7 @@ def _columns(table: Any) -> list[Any]:
 
 
 _CURRENT = _columns(RESOURCE)
+_WIDTH = len(_CURRENT)
 _READ = select(*_CURRENT).where(
     RESOURCE.c.type == bindparam("type"), RESOURCE.c.id == bindparam("id"), _visible(RESOURCE)
 )
@@ -125,15 +129,19 @@ def _belongs(type: str) -> Any:
 
 
 @lru_cache(maxsize=2048)
-def _search(type: str, shapes: tuple[criteria.Shape, ...], *, first: bool) -> Select[Any]:
-    """A page; a first one carries the total and the load watermark in every row: one question instead of three."""
-    counted = [_count(type, shapes).correlate(None).scalar_subquery(), _WATERMARK.scalar_subquery()] if first else []
-    return (
-        select(*_CURRENT, *counted)
-        .where(*_matching(type, shapes), RESOURCE.c.key > bindparam("after"))
-        .order_by(RESOURCE.c.key)
-        .limit(bindparam("limit"))
-    )
+def _search(
+    type: str,
+    shapes: tuple[criteria.Shape, ...],
+    sort: tuple[SortKey, ...],
+    *,
+    after: bool,
+    backwards: bool,
+    counted: bool,
+) -> Select[Any]:
+    """A page; one that counts carries the total and the load watermark in every row: one question instead of three."""
+    totals = [_count(type, shapes).correlate(None).scalar_subquery(), _WATERMARK.scalar_subquery()] if counted else []
+    page = select(*_CURRENT, *totals).where(*_matching(type, shapes))
+    return sorting.ordered(page, sort, after=after, backwards=backwards).limit(bindparam("limit"))
 
 
 @lru_cache(maxsize=2048)
@@ -194,6 +202,13 @@ def _padded(values: Sequence[Any]) -> dict[str, Any]:
     return {f"k{n}": values[min(n, len(values) - 1)] for n in range(size)}
 
 
+def _places(rows: Sequence[Any], width: int) -> tuple[Place, Place]:
+    """Where the first and the last row stand in the order: their sort values, which follow ``width`` columns, and their keys."""
+    if not rows:
+        return (), ()
+    return (*rows[0][width:], rows[0][0]), (*rows[-1][width:], rows[-1][0])
+
+
 class PatientCompartment:
     """What one member may see: their own resources and the shared directory. A foreign id and an unknown id look the same."""
 
@@ -237,17 +252,29 @@ class PatientCompartment:
         if any(isinstance(criterion, NothingCriterion) for criterion in query.criteria):
             return Page((), more=False, watermark=await self.watermark())
         shapes, values = criteria.shapes_and_values(query.criteria)
-        values["patient"], values["type"], values["after"] = self.patient, query.type, query.after
+        values["patient"], values["type"] = self.patient, query.type
         if query.after:
-            values["limit"] = query.count + 1
-            rows = await self._database.fetch(_search(query.type, shapes, first=False), values)
-            return Page(list(map(_STORED, rows[: query.count])), more=len(rows) > query.count)
-        values["limit"] = query.count
-        rows = await self._database.fetch(_search(query.type, shapes, first=True), values)
+            values |= sorting.values(query.after)
+        counted = query.counted and not query.after
+        values["limit"] = query.count if counted else query.count + 1
+        statement = _search(
+            query.type, shapes, query.sort, after=bool(query.after), backwards=query.backwards, counted=counted
+        )
+        rows = await self._database.fetch(statement, values)
+        if counted:
+            return await self._counted_page(rows, query)
+        page, more = rows[: query.count], len(rows) > query.count
+        if query.backwards:
+            page = page[::-1]
+        watermark = 0 if query.after else await self.watermark()
+        return Page([_STORED(row[:_WIDTH]) for row in page], more, -1, watermark, *_places(page, _WIDTH))
+
+    async def _counted_page(self, rows: Sequence[Any], query: SearchQuery) -> Page:
         if not rows:
             return Page((), more=False, watermark=await self.watermark())
-        total, watermark = rows[0][-2:]
-        return Page([_STORED(row[:-2]) for row in rows], total > len(rows), total, watermark or 0)
+        total, watermark = rows[0][_WIDTH : _WIDTH + 2]
+        stored = [_STORED(row[:_WIDTH]) for row in rows]
+        return Page(stored, total > len(rows), total, watermark or 0, *_places(rows, _WIDTH + 2))
 
     async def total(self, query: SearchQuery) -> int:
         """How many resources match, over all pages."""

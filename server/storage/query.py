@@ -171,15 +171,28 @@ class ReverseInclude:
 
 
 @dataclass(frozen=True, slots=True)
+class SortKey:
+    """Order by what is indexed under ``parameter``; ``kind``: token, reference, date, string, _id or _lastUpdated."""
+
+    parameter: str
+    kind: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """One page of a search on one resource type: at most ``count`` matches with a key greater than ``after``."""
+    """One page of a search on one resource type: at most ``count`` matches behind the place ``after`` (() : the first page), or,
+    ``backwards``, those before it. ``counted``: whether the first page also says how many there are."""
 
     type: str
     criteria: tuple[Criterion, ...] = ()
     includes: tuple[Include, ...] = ()
     reverse_includes: tuple[ReverseInclude, ...] = ()
     count: int = 50
-    after: int = 0
+    after: tuple[int | str, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+    backwards: bool = False
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
