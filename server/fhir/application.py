@@ -23,12 +23,21 @@ from server.fhir import error_codes
 from server.fhir.answer import Answer, headers_of, respond
 from server.fhir.bundle import CursorCipher
 from server.fhir.capability_statement import capability_statement
+from server.fhir.history import Histories
 from server.fhir.interactions import Interactions
 from server.fhir.named_member import NamedMember
 from server.fhir.outcomes import FHIRError, Outcomes
 from server.fhir.representation import WHOLE, Representation, presentation, pretty
 from server.settings import Settings
-from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
+from server.specification.definition import (
+    HISTORY_INSTANCE,
+    HISTORY_SYSTEM,
+    HISTORY_TYPE,
+    READ,
+    SEARCH_TYPE,
+    VREAD,
+    ResourceDefinition,
+)
 from server.specification.registry import RESOURCES
 from server.storage.database import Database, DatabaseUnavailableError
 from server.storage.ledger import AnswerLedger, LedgerEvent, new_request_id
@@ -49,7 +58,7 @@ TOKEN_REFUSED = {
     DISENROLLED: error_codes.MEMBER_DISENROLLED,
     NOT_SERVED: error_codes.LINE_OF_BUSINESS_NOT_SERVED,
 }
-_LETTER = {READ: "r", VREAD: "r", SEARCH_TYPE: "s"}
+_LETTER = {READ: "r", VREAD: "r", HISTORY_INSTANCE: "r", HISTORY_TYPE: "s", SEARCH_TYPE: "s"}
 logger = logging.getLogger("patient_access.fhir")
 
 
@@ -94,17 +103,26 @@ class Route:
 
     __slots__ = ("definition", "id", "interaction", "version")
 
-    def __init__(self, interaction: str, definition: ResourceDefinition, id: str = "", version: str = "") -> None:
+    def __init__(
+        self, interaction: str, definition: ResourceDefinition | None, id: str = "", version: str = ""
+    ) -> None:
         self.interaction = interaction
         self.definition = definition
         self.id = id
         self.version = version
+
+    @property
+    def type(self) -> str:
+        """The resource type asked for, '' for none in particular."""
+        return self.definition.type if self.definition is not None else ""
 
 
 def route(method: str, path: str) -> Route:
     """The interaction of a method and a path below the FHIR base. Raises FHIRError 404 or 405."""
     allowed: tuple[str, ...]
     parts = path.split("/")
+    if parts == ["_history"] and method in ("GET", "HEAD"):
+        return Route(HISTORY_SYSTEM, None)
     definition = RESOURCES.get(parts[0])
     if definition is None:
         served = ", ".join(RESOURCES)
@@ -116,8 +134,12 @@ def route(method: str, path: str) -> Route:
             found, allowed = Route(SEARCH_TYPE, definition), ("GET", "HEAD")
         case ["_search"]:
             found, allowed = Route(SEARCH_TYPE, definition), ("POST",)
+        case ["_history"]:
+            found, allowed = Route(HISTORY_TYPE, definition), ("GET", "HEAD")
         case [id]:
             found, allowed = Route(READ, definition, id), ("GET", "HEAD")
+        case [id, "_history"]:
+            found, allowed = Route(HISTORY_INSTANCE, definition, id), ("GET", "HEAD")
         case [id, "_history", version]:
             found, allowed = Route(VREAD, definition, id, version), ("GET", "HEAD")
         case _:
@@ -143,7 +165,9 @@ class FHIRApplication:
         self._settings = settings
         self._ledger = AnswerLedger(database)
         self._permits = Permits(settings.rate_limit_per_minute)
-        self._interactions = Interactions(database, settings, CursorCipher(secret))
+        cursors = CursorCipher(secret)
+        self._interactions = Interactions(database, settings, cursors)
+        self._histories = Histories(database, settings, cursors)
         self._named_member = NamedMember(database, settings)
         self._metadata = capability_statement(settings, metadata)
         self._prefix = len(prefix)
@@ -225,30 +249,29 @@ class FHIRApplication:
         try:
             found = route(request.method, request.path)
             _check_accept(request)
-            definition = found.definition
             self._check_scope(found, access)
             pairs = request.pairs
             if request.method == "POST":
                 pairs = pairs + await request.form()
-            if access.actor == SYSTEM:
+            if access.actor == SYSTEM and found.definition is not None:
                 if found.interaction == SEARCH_TYPE:
-                    access = await self._named_member.of_search(access, definition, pairs)
-                else:
-                    access = await self._named_member.of_resource(access, definition, found.id)
+                    access = await self._named_member.of_search(access, found.definition, pairs)
+                elif found.id:
+                    access = await self._named_member.of_resource(access, found.definition, found.id)
             answer = await self._permitted(request, found, pairs, access)
         except Exception as error:
             answer = self._error(error) if isinstance(error, FHIRError) else self._failure(request.id, error)
             if found is not None:
-                answer.interaction, answer.resource_type = found.interaction, found.definition.type
+                answer.interaction, answer.resource_type = found.interaction, found.type
         answer.access = access
         return answer
 
     @staticmethod
     def _check_scope(found: Route, access: Access) -> None:
         """Raises FHIRError 403 without a scope for the interaction on the type; the token's own fhirUser is read without one."""
-        type = found.definition.type
-        if access.permissions.permits(type, _LETTER[found.interaction]):
-            return
+        type = found.type
+        if not type or access.permissions.permits(type, _LETTER[found.interaction]):
+            return  # what is of no one type is asked of those that the token permits
         if found.interaction == READ and f"{type}/{found.id}" == access.fhir_user:
             return
         context = SYSTEM if access.actor == SYSTEM else "patient"
@@ -269,8 +292,10 @@ class FHIRApplication:
         self, request: Request, found: Route, pairs: list[tuple[str, str]], access: Access, written: Representation
     ) -> Answer:
         definition = found.definition
+        strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
+        if definition is None or found.interaction in (HISTORY_INSTANCE, HISTORY_TYPE):
+            return await self._histories.of(definition, found.id, pairs, access, request.id, written, strict=strict)
         if found.interaction == SEARCH_TYPE:
-            strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
             return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
         if found.interaction == VREAD:
             return await self._interactions.vread(definition, found.id, found.version, access, written)

@@ -10,7 +10,7 @@ import orjson
 
 from server import __version__, clock
 from server.settings import Settings
-from server.specification.definition import ResourceDefinition
+from server.specification.definition import HISTORY_SYSTEM, ResourceDefinition
 from server.specification.registry import RESOURCES
 from server.specification.standards import FHIR_VERSION, GUIDES, INSTANTIATES
 
@@ -46,6 +46,7 @@ def capability_statement(settings: Settings, oauth_uris: Mapping[str, str]) -> b
                     "mode": "server",
                     "security": _security(oauth_uris),
                     "resource": [_resource(definition) for definition in RESOURCES.values()],
+                    "interaction": [{"code": HISTORY_SYSTEM}],
                 }
             ],
         }

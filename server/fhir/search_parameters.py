@@ -62,7 +62,7 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
         if "\0" in value:
             raise bad_parameter(code, "a value cannot have a NUL character.")
         if code == "_count":
-            count = _count(value, settings.page_size_limit)
+            count = page_count(value, settings.page_size_limit)
             count_only = count == 0
         elif code == "_cursor":
             cursor = value
@@ -118,7 +118,8 @@ def _names(definition: ResourceDefinition) -> str:
     return ", ".join(parameter.code for parameter in definition.search_parameters)
 
 
-def _count(value: str, limit: int) -> int:
+def page_count(value: str, limit: int) -> int:
+    """A value of ``_count``, cut down to the limit. Raises FHIRError 400."""
     if not value.isascii() or not value.isdigit():
         raise bad_parameter("_count", f"'{value}' is not a whole number of 0 or more.")
     return min(int(value[:9]), limit)

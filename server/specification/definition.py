@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 READ, VREAD, SEARCH_TYPE = "read", "vread", "search-type"
+HISTORY_INSTANCE, HISTORY_TYPE, HISTORY_SYSTEM = "history-instance", "history-type", "history-system"
+"""https://hl7.org/fhir/R4/valueset-type-restful-interaction.html and #system-restful-interaction"""
 
 DATE_COMPARATORS = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap")
 """Prefixes of https://hl7.org/fhir/R4/search.html#prefix."""
@@ -142,7 +144,7 @@ class ResourceDefinition:
     search_parameters: tuple[SearchParameter, ...]
     includes: tuple[str, ...] = ()
     revincludes: tuple[str, ...] = ()
-    interactions: tuple[str, ...] = (READ, VREAD, SEARCH_TYPE)
+    interactions: tuple[str, ...] = (READ, VREAD, HISTORY_INSTANCE, HISTORY_TYPE, SEARCH_TYPE)
     categories: tuple[CategoryPart, ...] = ()
     granular: tuple[str, ...] = ()
 
