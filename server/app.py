@@ -16,7 +16,8 @@ from server.authorization.discovery import oauth_uris
 from server.authorization.keys import secret_key
 from server.authorization.registration import Registrations
 from server.authorization.registration_routes import create_registration_router
-from server.fhir.application import FHIRApplication, Receive, Scope, Send
+from server.fhir.application import FHIRApplication
+from server.fhir.routing import Receive, Scope, Send
 from server.pages import account, developer_pages, front_door, openapi, register_app, try_page
 from server.settings import Settings
 from server.storage.database import Database

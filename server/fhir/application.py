@@ -4,9 +4,7 @@ https://hl7.org/fhir/R4/http.html - every answer to an authenticated request is 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from server.authorization.access import (
     EXPIRED,
@@ -23,33 +21,28 @@ from server.fhir import error_codes
 from server.fhir.answer import Answer, headers_of, respond
 from server.fhir.bundle import CursorCipher
 from server.fhir.capability_statement import capability_statement
+from server.fhir.docref import search_pairs
+from server.fhir.everything import Everything
 from server.fhir.history import Histories
 from server.fhir.interactions import Interactions
 from server.fhir.named_member import NamedMember
 from server.fhir.outcomes import FHIRError, Outcomes
 from server.fhir.representation import WHOLE, Representation, presentation, pretty
+from server.fhir.routing import Receive, Request, Route, Scope, Send, route
 from server.settings import Settings
 from server.specification.definition import (
     HISTORY_INSTANCE,
-    HISTORY_SYSTEM,
     HISTORY_TYPE,
     READ,
     SEARCH_TYPE,
     VREAD,
-    ResourceDefinition,
 )
-from server.specification.registry import RESOURCES
+from server.specification.operations import DOCREF, EVERYTHING
 from server.storage.database import Database, DatabaseUnavailableError
-from server.storage.ledger import AnswerLedger, LedgerEvent, new_request_id
+from server.storage.ledger import AnswerLedger, LedgerEvent
 from server.storage.permits import Permits
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-MAXIMUM_BODY = 64 * 1024
 CAPABILITY_STATEMENT = "CapabilityStatement"
-FORM = b"application/x-www-form-urlencoded"
 TOKEN_REFUSED = {
     UNKNOWN: error_codes.TOKEN_UNKNOWN,
     REVOKED: error_codes.TOKEN_REVOKED,
@@ -60,99 +53,6 @@ TOKEN_REFUSED = {
 }
 _LETTER = {READ: "r", VREAD: "r", HISTORY_INSTANCE: "r", HISTORY_TYPE: "s", SEARCH_TYPE: "s"}
 logger = logging.getLogger("patient_access.fhir")
-
-
-class Request:
-    """One request, taken apart as far as every interaction needs it."""
-
-    __slots__ = ("headers", "id", "method", "pairs", "path", "receive")
-
-    def __init__(self, scope: Scope, receive: Receive, prefix: int) -> None:
-        self.id = new_request_id()
-        self.method: str = scope["method"]
-        self.path: str = scope["path"][prefix:].strip("/")
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.receive = receive
-        query: bytes = scope["query_string"]
-        self.pairs = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True) if query else []
-
-    def header(self, name: bytes) -> bytes:
-        """A header's value, or b''."""
-        return self.headers.get(name, b"")
-
-    async def form(self) -> list[tuple[str, str]]:
-        """The pairs of a form body. Raises FHIRError 415 for another content type, 413 when it is too large."""
-        content_type = self.header(b"content-type").partition(b";")[0].strip().lower()
-        body = b""
-        more = True
-        while more:
-            message = await self.receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > MAXIMUM_BODY:
-                raise FHIRError(error_codes.BODY_TOO_LARGE, f"The request body is larger than {MAXIMUM_BODY} bytes.")
-        if body and content_type != FORM:
-            raise FHIRError(
-                error_codes.BODY_TYPE_NOT_SUPPORTED, "Send the search parameters as application/x-www-form-urlencoded."
-            )
-        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-
-
-class Route:
-    """What a path and method ask for."""
-
-    __slots__ = ("definition", "id", "interaction", "version")
-
-    def __init__(
-        self, interaction: str, definition: ResourceDefinition | None, id: str = "", version: str = ""
-    ) -> None:
-        self.interaction = interaction
-        self.definition = definition
-        self.id = id
-        self.version = version
-
-    @property
-    def type(self) -> str:
-        """The resource type asked for, '' for none in particular."""
-        return self.definition.type if self.definition is not None else ""
-
-
-def route(method: str, path: str) -> Route:
-    """The interaction of a method and a path below the FHIR base. Raises FHIRError 404 or 405."""
-    allowed: tuple[str, ...]
-    parts = path.split("/")
-    if parts == ["_history"] and method in ("GET", "HEAD"):
-        return Route(HISTORY_SYSTEM, None)
-    definition = RESOURCES.get(parts[0])
-    if definition is None:
-        served = ", ".join(RESOURCES)
-        raise FHIRError(
-            error_codes.TYPE_NOT_SERVED, f"'{parts[0]}' is not a resource type served here; served: {served}."
-        )
-    match parts[1:]:
-        case []:
-            found, allowed = Route(SEARCH_TYPE, definition), ("GET", "HEAD")
-        case ["_search"]:
-            found, allowed = Route(SEARCH_TYPE, definition), ("POST",)
-        case ["_history"]:
-            found, allowed = Route(HISTORY_TYPE, definition), ("GET", "HEAD")
-        case [id]:
-            found, allowed = Route(READ, definition, id), ("GET", "HEAD")
-        case [id, "_history"]:
-            found, allowed = Route(HISTORY_INSTANCE, definition, id), ("GET", "HEAD")
-        case [id, "_history", version]:
-            found, allowed = Route(VREAD, definition, id, version), ("GET", "HEAD")
-        case _:
-            raise FHIRError(
-                error_codes.PATH_UNKNOWN, f"There is nothing at '{path}'; see the CapabilityStatement at metadata."
-            )
-    if method not in allowed or found.interaction not in definition.interactions:
-        raise FHIRError(
-            error_codes.METHOD_NOT_ALLOWED,
-            f"{method} is not allowed on '{path}'; allowed: {', '.join(allowed)}.",
-            {"allow": ", ".join(allowed)},
-        )
-    return found
 
 
 class FHIRApplication:
@@ -168,6 +68,7 @@ class FHIRApplication:
         cursors = CursorCipher(secret)
         self._interactions = Interactions(database, settings, cursors)
         self._histories = Histories(database, settings, cursors)
+        self._everything = Everything(database, settings, cursors)
         self._named_member = NamedMember(database, settings)
         self._metadata = capability_statement(settings, metadata)
         self._prefix = len(prefix)
@@ -254,7 +155,7 @@ class FHIRApplication:
             if request.method == "POST":
                 pairs = pairs + await request.form()
             if access.actor == SYSTEM and found.definition is not None:
-                if found.interaction == SEARCH_TYPE:
+                if found.interaction == SEARCH_TYPE or found.operation == DOCREF:
                     access = await self._named_member.of_search(access, found.definition, pairs)
                 elif found.id:
                     access = await self._named_member.of_resource(access, found.definition, found.id)
@@ -270,7 +171,9 @@ class FHIRApplication:
     def _check_scope(found: Route, access: Access) -> None:
         """Raises FHIRError 403 without a scope for the interaction on the type; the token's own fhirUser is read without one."""
         type = found.type
-        if not type or access.permissions.permits(type, _LETTER[found.interaction]):
+        if found.operation is not None and found.operation == EVERYTHING:
+            return  # asked of every type that the token permits
+        if not type or access.permissions.permits(type, _LETTER.get(found.interaction, "s")):
             return  # what is of no one type is asked of those that the token permits
         if found.interaction == READ and f"{type}/{found.id}" == access.fhir_user:
             return
@@ -295,6 +198,13 @@ class FHIRApplication:
         strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
         if definition is None or found.interaction in (HISTORY_INSTANCE, HISTORY_TYPE):
             return await self._histories.of(definition, found.id, pairs, access, request.id, written, strict=strict)
+        if found.operation == EVERYTHING:
+            return await self._everything.of(
+                definition, EVERYTHING, found.id, pairs, access, request.id, written, strict=strict
+            )
+        if found.operation == DOCREF:
+            pairs = search_pairs(DOCREF, pairs, strict=strict)
+            return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
         if found.interaction == SEARCH_TYPE:
             return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
         if found.interaction == VREAD:

@@ -80,6 +80,11 @@ def _resource(definition: ResourceDefinition) -> dict[str, Any]:
     }
     if definition.profiles:
         resource["supportedProfile"] = [profile.canonical for profile in definition.profiles]
+    if definition.operations:
+        resource["operation"] = [
+            {"name": operation.code, "definition": operation.canonical, "documentation": operation.title}
+            for operation in definition.operations
+        ]
     if definition.includes:
         resource["searchInclude"] = list(definition.includes)
     if definition.revincludes:

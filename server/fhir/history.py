@@ -16,9 +16,9 @@ from server.fhir.bundle import Cursor, CursorCipher, query_string
 from server.fhir.dates import interval
 from server.fhir.error_codes import MEMBER_NOT_NAMED, PARAMETER_UNKNOWN
 from server.fhir.outcomes import FHIRError, Outcomes, bad_parameter, not_found
-from server.fhir.representation import Representation
+from server.fhir.representation import PRESENTATION, Representation
 from server.fhir.scope_check import is_in_scope
-from server.fhir.search_parameters import FORMATS, Pairs, page_count
+from server.fhir.search_parameters import Pairs, page_count
 from server.fhir.search_values import ID
 from server.settings import Settings
 from server.specification.definition import (
@@ -31,8 +31,6 @@ from server.specification.registry import RESOURCES
 from server.storage.compartment_history import CompartmentHistory, HistoryQuery, StoredVersion
 from server.storage.database import Database
 from server.storage.patient_compartment import PatientCompartment
-
-_PRESENTATION = (*FORMATS, "_summary", "_elements")
 
 
 class Histories:
@@ -106,9 +104,9 @@ class Histories:
             elif name == "_cursor":
                 cursor = value
                 continue
-            elif name not in _PRESENTATION:
+            elif name not in PRESENTATION:
                 if strict:
-                    known = ", ".join(("_since", "_count", *_PRESENTATION))
+                    known = ", ".join(("_since", "_count", *PRESENTATION))
                     raise FHIRError(PARAMETER_UNKNOWN, f"Parameter '{name}' is not supported here; supported: {known}.")
                 ignored[name] = None
                 continue

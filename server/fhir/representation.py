@@ -18,6 +18,8 @@ from server.specification.summaries import MANDATORY, SUMMARY
 
 JSON_FORMATS = frozenset(("json", "application/json", "application/fhir+json", "application/json+fhir", "text/json"))
 TRUE, TEXT, DATA, COUNT, FALSE = "true", "text", "data", "count", "false"
+PRESENTATION = ("_format", "_pretty", "_summary", "_elements")
+"""Parameters that any interaction takes: they say how the answer is written."""
 MODES = (TRUE, TEXT, DATA, COUNT, FALSE)
 """Values of ``_summary``."""
 ALWAYS = ("resourceType", "id", "meta", "implicitRules", "modifierExtension")

@@ -15,7 +15,6 @@ from server.specification.registry import RESOURCES, revinclude_source
 from server.storage.query import Criterion, Include, ReverseInclude, SearchQuery, SortKey
 
 Pairs = Sequence[tuple[str, str]]
-FORMATS = ("_format", "_pretty")
 TOTALS = ("none", "estimate", "accurate")
 MOST_SORT_KEYS = 4
 MAXIMUM_VALUES = 300
@@ -67,7 +66,7 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
         elif code == "_cursor":
             cursor = value
             continue
-        elif code in FORMATS:
+        elif code in ("_format", "_pretty"):
             continue  # of every interaction: read before this
         elif code == "_sort":
             sort += _sort(definition, value)

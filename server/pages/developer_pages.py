@@ -20,8 +20,8 @@ from server.authorization.languages import Message
 from server.authorization.scopes import supported_scopes
 from server.authorization.software_statements import SoftwareStatements
 from server.authorization.web_page import WebPages
-from server.fhir.application import MAXIMUM_BODY
 from server.fhir.error_codes import ERROR_CODES
+from server.fhir.routing import MAXIMUM_BODY
 from server.fhir.search_parameters import MAXIMUM_PARAMETERS, MAXIMUM_VALUES
 from server.pages import TEMPLATES, search_reference
 from server.pages.authorization_errors import AUTHORIZATION_ERRORS, GRANT_ERROR_CODES

@@ -14,6 +14,7 @@ from server.specification.definition import (
     path,
     via,
 )
+from server.specification.operations import EVERYTHING
 from server.specification.standards import CARIN, DEMOGRAPHICS, US_CORE, carin, pdex, us_core
 
 TOKEN, REFERENCE, DATE, STRING = SearchType.TOKEN, SearchType.REFERENCE, SearchType.DATE, SearchType.STRING
@@ -45,6 +46,7 @@ PATIENT = ResourceDefinition(
     ),
     revincludes=PROVENANCE,
     categories=(CategoryPart(DEMOGRAPHICS),),
+    operations=(EVERYTHING,),
 )
 
 RELATED_PERSON = ResourceDefinition(

@@ -7,12 +7,14 @@ from server.specification.administrative import EVERY_TYPE, PROVENANCE
 from server.specification.definition import (
     CORE,
     CategoryPart,
+    Operation,
     ResourceDefinition,
     SearchParameter,
     SearchType,
     named_by,
     path,
 )
+from server.specification.operations import DOCREF
 from server.specification.standards import PDEX, US_CORE, pdex, us_core
 
 TOKEN, REFERENCE, DATE, STRING = SearchType.TOKEN, SearchType.REFERENCE, SearchType.DATE, SearchType.STRING
@@ -63,6 +65,7 @@ def _row(
     also: tuple[str, ...] = (),
     category: str,
     granular: tuple[str, ...] = (),
+    operations: tuple[Operation, ...] = (),
 ) -> ResourceDefinition:
     return ResourceDefinition(
         type=type,
@@ -74,6 +77,7 @@ def _row(
         revincludes=revincludes,
         categories=(CategoryPart(category),),
         granular=granular,
+        operations=operations,
     )
 
 
@@ -184,6 +188,7 @@ ROWS = (
         _us("DocumentReference", "type", TOKEN, "type"),
         category="notes-and-documents",
         granular=_categories(document=("clinical-note",)),
+        operations=(DOCREF,),
     ),
     _row(
         "Encounter",

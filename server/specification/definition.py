@@ -130,6 +130,32 @@ class CategoryPart:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationParameter:
+    """An input parameter of an operation: its FHIR type, and in plain words what it does."""
+
+    name: str
+    type: str
+    documentation: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation on a type: its code (without ``$``), the published definition, and whether it is asked of an instance, of the type, or both."""
+
+    code: str
+    canonical: str
+    title: str
+    parameters: tuple[OperationParameter, ...]
+    on_instance: bool = False
+    on_type: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.on_instance or self.on_type):
+            raise ValueError(f"operation {self.code}: it is asked of nothing")
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceDefinition:
     """A resource type this server serves: everything about it, in one row.
 
@@ -145,6 +171,7 @@ class ResourceDefinition:
     includes: tuple[str, ...] = ()
     revincludes: tuple[str, ...] = ()
     interactions: tuple[str, ...] = (READ, VREAD, HISTORY_INSTANCE, HISTORY_TYPE, SEARCH_TYPE)
+    operations: tuple[Operation, ...] = ()
     categories: tuple[CategoryPart, ...] = ()
     granular: tuple[str, ...] = ()
 

@@ -24,7 +24,7 @@ CLOCK = LoadClock.__table__  # type: ignore[attr-defined]
 OWN_OR_SHARED = (MEMBER, DIRECTORY)
 
 
-def _visible(table: Any) -> Any:
+def visible(table: Any) -> Any:
     """Rows of this member, of the directory, or named by a resource of this member."""
     naming = exists().where(
         REFERENCE.c.patient == MEMBER,
@@ -77,13 +77,13 @@ def _columns(table: Any) -> list[Any]:
 _CURRENT = _columns(RESOURCE)
 _WIDTH = len(_CURRENT)
 _READ = select(*_CURRENT).where(
-    RESOURCE.c.type == bindparam("type"), RESOURCE.c.id == bindparam("id"), _visible(RESOURCE)
+    RESOURCE.c.type == bindparam("type"), RESOURCE.c.id == bindparam("id"), visible(RESOURCE)
 )
 _VREAD = select(*_columns(VERSION)).where(
     VERSION.c.type == bindparam("type"),
     VERSION.c.id == bindparam("id"),
     VERSION.c.version == bindparam("version"),
-    _visible(VERSION),
+    visible(VERSION),
 )
 _TOMBSTONE = select(*_columns(VERSION)).where(
     VERSION.c.type == bindparam("type"),
@@ -170,7 +170,7 @@ def _included(include: Include, size: int) -> Select[Any]:
     return (
         select(*_CURRENT)
         .join(named, (RESOURCE.c.type == named.c.target_type) & (RESOURCE.c.id == named.c.target_id))
-        .where(_visible(RESOURCE), RESOURCE.c.deleted.is_(False))
+        .where(visible(RESOURCE), RESOURCE.c.deleted.is_(False))
         .order_by(RESOURCE.c.key)
     )
 
@@ -321,12 +321,12 @@ class PatientCompartment:
     async def _add(
         self, found: dict[int, StoredResource], seen: set[int], rows: Sequence[StoredResource], view: View
     ) -> list[StoredResource]:
-        added = await self._in_view([row for row in rows if row.key not in seen], view)
+        added = await self.in_view([row for row in rows if row.key not in seen], view)
         seen.update(row.key for row in added)
         found.update((row.key, row) for row in added)
         return added
 
-    async def _in_view(self, rows: list[StoredResource], view: View) -> list[StoredResource]:
+    async def in_view(self, rows: list[StoredResource], view: View) -> list[StoredResource]:
         """The rows that may be seen, in the same order; asks the database only about types seen in part."""
         hidden: set[int] = set()
         for type in {row.type for row in rows}:

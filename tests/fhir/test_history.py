@@ -105,7 +105,11 @@ def test_since_a_moment_it_is_what_was_loaded_after(world: World) -> None:
     nothing = world.get("eva", f"_history?_since={watermark}")
     assert "entry" not in nothing.json
     assert nothing.json["meta"]["lastUpdated"] == watermark
-    store(world.database, world.settings, [explanation_of_benefit("late", EVA, meta={"lastUpdated": "2019-01-01T00:00:00Z"})])
+    store(
+        world.database,
+        world.settings,
+        [explanation_of_benefit("late", EVA, meta={"lastUpdated": "2019-01-01T00:00:00Z"})],
+    )
     assert told(world, "eva", f"_history?_since={watermark}") == [("PUT", "ExplanationOfBenefit/late", 'W/"1"')]
     assert told(world, "eva", f"ExplanationOfBenefit/late/_history?_since={watermark}")
     assert told(world, "eva", f"ExplanationOfBenefit/first/_history?_since={watermark}") == []
