@@ -156,9 +156,10 @@ def _matching(type: str, shapes: tuple[criteria.Shape, ...]) -> list[Any]:
 
 @lru_cache(maxsize=512)
 def _included(include: Include, size: int) -> Select[Any]:
-    """Current resources that the references of ``size`` resources name by the include's parameters."""
+    """Current resources that the references of ``size`` resources name by the include's parameters, each with the version that
+    is named ('' : whichever is current)."""
     named = (
-        select(REFERENCE.c.target_type, REFERENCE.c.target_id)
+        select(REFERENCE.c.target_type, REFERENCE.c.target_id, REFERENCE.c.target_version)
         .where(
             REFERENCE.c.resource.in_([bindparam(f"k{n}") for n in range(size)]),
             REFERENCE.c.parameter.in_([bindparam(f"p{n}", value) for n, value in enumerate(include.parameters)]),
@@ -168,7 +169,7 @@ def _included(include: Include, size: int) -> Select[Any]:
         .subquery()
     )
     return (
-        select(*_CURRENT)
+        select(*_CURRENT, named.c.target_version)
         .join(named, (RESOURCE.c.type == named.c.target_type) & (RESOURCE.c.id == named.c.target_id))
         .where(visible(RESOURCE), RESOURCE.c.deleted.is_(False))
         .order_by(RESOURCE.c.key)
@@ -302,12 +303,27 @@ class PatientCompartment:
                 for include in query.includes:
                     sources = [r for r in fresh if r.type == include.source_type]
                     if sources and (include.iterate or iteration == 0):
-                        values = _padded([r.key for r in sources])
-                        rows = await self._fetch(_included(include, len(values)), **values)
-                        added += await self._add(found, seen, rows, view)
+                        added += await self._add(found, seen, await self._named_by(include, sources, view), view)
                 fresh = added
                 if not fresh:
                     break
+        return list(found.values())
+
+    async def _named_by(self, include: Include, sources: Sequence[StoredResource], view: View) -> list[StoredResource]:
+        """What the sources name, in the version they name: claims are about the coverage as it was.
+
+        Of a type seen in part the current version comes, because only that is judged here.
+        """
+        values = _padded([source.key for source in sources]) | {"patient": self.patient}
+        rows = await self._database.fetch(_included(include, len(values) - 1), values)
+        found: dict[int, StoredResource] = {}
+        for *columns, version in rows:
+            named = _STORED(columns)
+            if version not in ("", named.version) and view(named.type) == ():
+                (named,) = await self._fetch(_VREAD, type=named.type, id=named.id, version=version) or (named,)
+                if named.version == version:
+                    named = named._replace(key=-named.key)  # keys of the two tables are apart
+            found[named.key] = named
         return list(found.values())
 
     async def _pointing_at(
