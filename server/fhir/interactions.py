@@ -72,7 +72,7 @@ class Interactions:
         self, definition: ResourceDefinition, pairs: Pairs, access: Access, bundle_id: str, *, strict: bool
     ) -> Answer:
         """A searchset page over everything this member may see of the type."""
-        context = Context(self._settings, access.patient, clock.now_microseconds())
+        context = Context(self._settings, access.patient, clock.now_microseconds(), access.permissions.view)
         search = parse(definition, pairs, context, strict=strict)
         compartment = PatientCompartment(self._database, access.patient)
         honoured = query_string(search.honoured)

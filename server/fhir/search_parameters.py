@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/search.html - parameters AND together, comma lists OR.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.fhir.chains import is_chain, through
 from server.fhir.error_codes import PARAMETER_UNKNOWN, SEARCH_TOO_LARGE
 from server.fhir.outcomes import FHIRError, bad_parameter
 from server.fhir.representation import COUNT, WHOLE, Representation, elements, summary_mode
@@ -81,8 +82,12 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
             includes.append(_include(definition, value, iterate=modifier in _ITERATE))
         elif code == "_revinclude":
             reverse.append(_reverse_include(definition, value))
-        elif (parameter := definition.parameter(code)) is not None:
+        elif not is_chain(name) and (parameter := definition.parameter(code)) is not None:
             found = criterion(definition, parameter, modifier, value, context)
+            if found is not None:
+                criteria.append(found)
+        elif is_chain(name):
+            found = through(definition, name, value, context)
             if found is not None:
                 criteria.append(found)
         elif strict:

@@ -53,11 +53,13 @@ ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a query string is read against: whose compartment, and the server's own address, page sizes and time."""
+    """What a query string is read against: whose compartment, the server's own address, page sizes and time, and what resources of
+    a type must meet to be searched through (() : nothing; None: they must not be)."""
 
     settings: Settings
     patient: str
     now: int
+    view: Callable[[str], tuple[Criterion, ...] | None] = lambda _type: ()
 
 
 def criterion(

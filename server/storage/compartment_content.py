@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, or_, select
 
-from server.storage.criteria import MEMBER, RESOURCE
+from server.storage.criteria import MEMBER, RESOURCE, visible
 from server.storage.database import Database
-from server.storage.patient_compartment import PatientCompartment, StoredResource, View, visible
+from server.storage.patient_compartment import PatientCompartment, StoredResource, View
 
 _COLUMNS = [RESOURCE.c[name] for name in StoredResource._fields]
 _AT_ONCE = 200

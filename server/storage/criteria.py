@@ -9,11 +9,14 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, exists, false, literal_column, not_, or_, select
 
+from server.specification.registry import RESOURCES
 from server.storage.query import (
     AnyOfCriterion,
+    ChainCriterion,
     Criterion,
     DateAlternative,
     DateCriterion,
+    HasCriterion,
     IdCriterion,
     LastUpdatedCriterion,
     MissingCriterion,
@@ -64,6 +67,14 @@ def _shape(criterion: Criterion, name: str, values: dict[str, Any]) -> Shape:
         if isinstance(criterion, ReferredInSightCriterion):
             values[name] = criterion.parameter
         return kind, _sight_shape(criterion.sight, name, values)
+    if isinstance(criterion, ChainCriterion):
+        values[name] = criterion.parameter
+        values.update({f"{name}_t{n}": type_name for n, (type_name, _) in enumerate(criterion.alternatives)})
+        chained = enumerate(criterion.alternatives)
+        return kind, tuple((type_name, _shapes(all, f"{name}_{n}", values)) for n, (type_name, all) in chained)
+    if isinstance(criterion, HasCriterion):
+        values.update({name: criterion.parameter, f"{name}_t": criterion.type, f"{name}_s": criterion.source_type})
+        return kind, (criterion.source_type, _shapes(criterion.criteria, f"{name}_0", values))
     forms: list[str] = []
     if not isinstance(criterion, IdCriterion | LastUpdatedCriterion):
         values[name] = criterion.parameter  # type: ignore[union-attr]
@@ -138,6 +149,10 @@ def _condition(shape: Shape, name: str, resource: Any, *, shared: bool = False) 
         return or_(*[_compared(form, at, at + 1, f"{name}_{n}") for n, form in enumerate(forms)])
     if kind == "AnyOfCriterion":
         return or_(false(), *[_all(shapes, f"{name}_{n}", resource, shared=shared) for n, shapes in enumerate(forms)])
+    if kind == "ChainCriterion":
+        return _chained(forms, name, resource)
+    if kind == "HasCriterion":
+        return _had(forms, name, resource)
     if kind == "ReferredInSightCriterion":
         return _referred_in_sight(forms, name, resource)
     if kind == "NamedInSightCriterion":
@@ -150,6 +165,54 @@ def _condition(shape: Shape, name: str, resource: Any, *, shared: bool = False) 
     if shared and kind in ("TokenCriterion", "StringCriterion"):
         return resource.c.key.in_(select(table.c.resource).where(table.c.patient == SHARED, *matching))
     return exists().where(table.c.resource == resource.c.key, *matching)
+
+
+def _chained(forms: tuple[Any, ...], name: str, resource: Any) -> Any:
+    entry, target = REFERENCE.alias(), RESOURCE.alias()
+    ways = [
+        and_(
+            target.c.type == bindparam(f"{name}_t{n}"),
+            _all(shapes, f"{name}_{n}", target, shared=RESOURCES[type_name].is_directory),
+        )
+        for n, (type_name, shapes) in enumerate(forms)
+    ]
+    return exists().where(
+        entry.c.resource == resource.c.key,
+        entry.c.parameter == bindparam(name),
+        target.c.type == entry.c.target_type,
+        target.c.id == entry.c.target_id,
+        target.c.deleted.is_(False),
+        visible(target),
+        or_(false(), *ways),
+    )
+
+
+def _had(forms: tuple[Any, ...], name: str, resource: Any) -> Any:
+    source_type, shapes = forms
+    entry, source = REFERENCE.alias(), RESOURCE.alias()
+    return exists().where(
+        entry.c.patient.in_((MEMBER, DIRECTORY)),
+        entry.c.target_id == resource.c.id,
+        entry.c.target_type == bindparam(f"{name}_t"),
+        entry.c.parameter == bindparam(name),
+        source.c.key == entry.c.resource,
+        source.c.type == bindparam(f"{name}_s"),
+        source.c.deleted.is_(False),
+        visible(source),
+        _all(shapes, f"{name}_0", source, shared=RESOURCES[source_type].is_directory),
+    )
+
+
+def visible(table: Any) -> Any:
+    """Rows of this member, of the directory, or named by a resource of this member."""
+    entry = REFERENCE.alias()
+    naming = exists().where(
+        entry.c.patient == MEMBER,
+        entry.c.target_id == table.c.id,
+        entry.c.target_type == table.c.type,
+        entry.c.parameter == NAMES,
+    )
+    return or_(table.c.patient.in_((MEMBER, DIRECTORY)), and_(table.c.patient == NAMED, naming))
 
 
 def _all(shapes: Sequence[Shape], name: str, resource: Any, *, shared: bool = False) -> Any:

@@ -8,31 +8,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
 from server.storage import criteria, sorting
-from server.storage.criteria import MEMBER, REFERENCE, RESOURCE
+from server.storage.criteria import MEMBER, REFERENCE, RESOURCE, visible
 from server.storage.database import Database
 from server.storage.query import Criterion, Include, NothingCriterion, ReverseInclude, SearchQuery, SortKey
-from server.storage.schema import DIRECTORY, NAMED, NAMES, LoadClock, ResourceVersion
+from server.storage.schema import DIRECTORY, NAMES, LoadClock, ResourceVersion
 from server.storage.sorting import Place
 
 VERSION = ResourceVersion.__table__  # type: ignore[attr-defined]
 CLOCK = LoadClock.__table__  # type: ignore[attr-defined]
 OWN_OR_SHARED = (MEMBER, DIRECTORY)
-
-
-def visible(table: Any) -> Any:
-    """Rows of this member, of the directory, or named by a resource of this member."""
-    naming = exists().where(
-        REFERENCE.c.patient == MEMBER,
-        REFERENCE.c.target_id == table.c.id,
-        REFERENCE.c.target_type == table.c.type,
-        REFERENCE.c.parameter == NAMES,
-    )
-    return or_(table.c.patient.in_(OWN_OR_SHARED), and_(table.c.patient == NAMED, naming))
 
 
 MAXIMUM_ITERATIONS = 5

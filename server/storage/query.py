@@ -112,6 +112,25 @@ class AnyOfCriterion:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainCriterion:
+    """The reference index of ``parameter`` names a resource that the member may see, of one of the types, that satisfies all of
+    that type's criteria."""
+
+    parameter: str
+    alternatives: tuple[tuple[str, tuple["Criterion", ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HasCriterion:
+    """A resource of ``source_type`` that the member may see satisfies all criteria, and names this one, of ``type``, by ``parameter``."""
+
+    type: str
+    source_type: str
+    parameter: str
+    criteria: tuple["Criterion", ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
     """What may be seen: every resource of the types in ``whole``; of a type in ``partly``, those that satisfy all its criteria."""
 
@@ -137,6 +156,8 @@ class NamedInSightCriterion:
 Criterion = (
     TokenCriterion
     | AnyOfCriterion
+    | ChainCriterion
+    | HasCriterion
     | ReferredInSightCriterion
     | NamedInSightCriterion
     | ReferenceCriterion
