@@ -7,7 +7,7 @@ https://hl7.org/fhir/R4/search.html#prefix
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, exists, false, literal_column, not_, or_, select
+from sqlalchemy import and_, bindparam, exists, false, literal_column, not_, or_, select, true
 
 from server.specification.registry import RESOURCES
 from server.storage.query import (
@@ -216,7 +216,7 @@ def visible(table: Any) -> Any:
 
 
 def _all(shapes: Sequence[Shape], name: str, resource: Any, *, shared: bool = False) -> Any:
-    return and_(*[_condition(shape, f"{name}_{n}", resource, shared=shared) for n, shape in enumerate(shapes)])
+    return and_(true(), *[_condition(shape, f"{name}_{n}", resource, shared=shared) for n, shape in enumerate(shapes)])
 
 
 def _referred_in_sight(forms: tuple[Any, ...], name: str, resource: Any) -> Any:
