@@ -218,7 +218,7 @@ def _operation(
     row: ResourceDefinition, letter: str, verb: str, summary: str, schema: str, errors: tuple[int, ...]
 ) -> Json:
     responses: Json = {"200": _content(schema, "Found")}
-    for status in sorted((*errors, 401, 403, 405, 406, 500, 503)):
+    for status in sorted((*errors, 401, 403, 405, 406, 429, 500, 503)):
         responses[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
     return {
         "tags": [row.type],
