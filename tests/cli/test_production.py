@@ -55,7 +55,7 @@ def test_a_production_deployment_with_a_default_key_does_not_start_and_a_test_on
 ) -> None:
     for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
         monkeypatch.setenv(name, "1")
-    stopped = patient_access("serve", "--port", "0", SECRET_KEY="changeme" * 5)
+    stopped = patient_access("serve", "--port", "45870", SECRET_KEY="changeme" * 5)
     assert stopped.code == 2
     assert "SECRET_KEY" in stopped.err
     served: list[tuple[object, ...]] = []
