@@ -200,7 +200,9 @@ def _load(environment: dict[str, str], members: int, folder: Path) -> tuple[str,
     run(environment, "client", "add", "--name", "Hot path", "--redirect-uri", CALLBACK, "--id", client_id)
     person = ["--username", USERNAME, "--name", "Sam of the hot path", "--password", password]
     acts_for = [f"--patient={patient_id(number)}" for number in range(SIGNED_IN)]
-    relationships = ["--relationship=self", *["--relationship=parent"] * (SIGNED_IN - 1)]
+    others = SIGNED_IN - 1  # grown up, so that a parent would have no authority
+    relationships = ["--relationship=self", *["--relationship=guardian"] * others]
+    relationships += ["--authority=self", *["--authority=adult"] * others]
     run(environment, "account", "add", *person, *acts_for, *relationships)
     return client_id, password
 
