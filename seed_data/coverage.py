@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
 
-from seed_data.datatypes import IDENTIFIERS, Record, carin, concept, identifier, instant, named_reference, us_core
+from seed_data.datatypes import (
+    IDENTIFIERS,
+    Record,
+    carin,
+    concept,
+    identifier,
+    instant,
+    named_reference,
+    us_core_profiles,
+)
 from seed_data.directory import ORGANIZATION
 from seed_data.members import Member, Plan
 from seed_data.patients import date_of_death
@@ -78,7 +87,7 @@ def _coverage(member: Member, number: int, spell: tuple[Plan, date, date | None]
         "id": f"coverage-{member.key}-{number}",
         "meta": {
             "lastUpdated": instant(draw, min(told, as_of - timedelta(days=2))),
-            "profile": [*carin("C4BB-Coverage"), us_core("us-core-coverage")],
+            "profile": [*carin("C4BB-Coverage"), *us_core_profiles("us-core-coverage")],
         },
         "identifier": [identifier(f"{IDENTIFIERS}/member", member.card_number, type_code="MB")],
         "status": "cancelled" if end else "active",

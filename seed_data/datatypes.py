@@ -21,6 +21,8 @@ NPI = "http://hl7.org/fhir/sid/us-npi"
 TAX_ID = "urn:oid:2.16.840.1.113883.4.4"
 NAIC = "urn:oid:2.16.840.1.113883.6.300"
 UCUM = "http://unitsofmeasure.org"
+CARE_TEAM_ROLE = f"{CARIN}/CodeSystem/C4BBClaimCareTeamRole"
+CLAIM_CARE_TEAM_ROLE = "http://terminology.hl7.org/CodeSystem/claimcareteamrole"
 
 ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD_10_PCS = "http://www.cms.gov/Medicare/Coding/ICD10"
@@ -39,8 +41,9 @@ def carin(*names: str, versions: tuple[str, ...] = ("2.0.0", "2.1.0")) -> list[s
     return [f"{CARIN}/StructureDefinition/{name}|{version}" for name in names for version in versions]
 
 
-def us_core(name: str) -> str:
-    return f"{US_CORE}/StructureDefinition/{name}|6.1.0"
+def us_core_profiles(*names: str, versions: tuple[str, ...] = ("6.1.0", "7.0.0")) -> list[str]:
+    """The versioned US Core canonicals a record claims, one for each version it satisfies."""
+    return [f"{US_CORE}/StructureDefinition/{name}|{version}" for name in names for version in versions]
 
 
 def coding(system: str, code: str) -> Record:

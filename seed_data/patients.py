@@ -18,9 +18,9 @@ from seed_data.datatypes import (
     instant,
     reference,
     telephone,
-    us_core,
+    us_core_profiles,
 )
-from seed_data.members import MEMBER, Member
+from seed_data.members import Member
 
 OMB = "urn:oid:2.16.840.1.113883.6.238"
 ETHNICITY = {True: ("2135-2", "Hispanic or Latino"), False: ("2186-5", "Not Hispanic or Latino")}
@@ -88,7 +88,7 @@ def patient(member: Member, draw: Random, as_of: date) -> Record:
         "id": member.id,
         "meta": {
             "lastUpdated": instant(draw, changed),
-            "profile": [*carin("C4BB-Patient"), us_core("us-core-patient")],
+            "profile": [*carin("C4BB-Patient"), *us_core_profiles("us-core-patient")],
         },
         "extension": [
             _category("race", member.race),
@@ -99,7 +99,7 @@ def patient(member: Member, draw: Random, as_of: date) -> Record:
         ],
         "identifier": [
             identifier(f"{IDENTIFIERS}/member", member.card_number, type_code="MB"),
-            identifier(f"{IDENTIFIERS}/person", f"P{member.number * 7919:08d}", C4BB_IDENTIFIER_TYPE, "um"),
+            identifier(f"{IDENTIFIERS}/person", member.person, C4BB_IDENTIFIER_TYPE, "um"),
         ],
         "active": True,
         "name": [_name(member)],
@@ -124,15 +124,15 @@ def patient(member: Member, draw: Random, as_of: date) -> Record:
 
 def related_person(child: Member, draw: Random, as_of: date) -> Record:
     """The parent as a RelatedPerson in the child's own compartment."""
-    parent = MEMBER[child.parent]
+    parent = child.guardian or child
     return {
         "resourceType": "RelatedPerson",
         "id": f"relatedperson-{parent.key}-for-{child.key}",
         "meta": {
             "lastUpdated": instant(draw, date(as_of.year - 1, 2, 1 + draw.randrange(28))),
-            "profile": [*carin("C4BB-RelatedPerson"), us_core("us-core-relatedperson")],
+            "profile": [*carin("C4BB-RelatedPerson"), *us_core_profiles("us-core-relatedperson")],
         },
-        "identifier": [identifier(f"{IDENTIFIERS}/person", f"P{parent.number * 7919:08d}")],
+        "identifier": [identifier(f"{IDENTIFIERS}/person", parent.person)],
         "active": True,
         "patient": {"reference": f"Patient/{child.id}", "display": child.name},
         "relationship": [

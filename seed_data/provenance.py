@@ -2,7 +2,7 @@
 
 https://hl7.org/fhir/us/core/STU6.1/StructureDefinition-us-core-provenance.html"""
 
-from seed_data.datatypes import US_CORE, Record, concept, named_reference, reference, us_core
+from seed_data.datatypes import US_CORE, Record, concept, named_reference, reference, us_core_profiles
 from seed_data.directory import ORGANIZATION, PRACTITIONER, WORKPLACE
 
 AUTHOR = concept("http://terminology.hl7.org/CodeSystem/provenance-participant-type", "author")
@@ -26,7 +26,7 @@ def provenance(identity: str, targets: list[Record], payer: Record) -> Record:
     return {
         "resourceType": "Provenance",
         "id": f"provenance-{identity}",
-        "meta": {"lastUpdated": recorded, "profile": [us_core("us-core-provenance")]},
+        "meta": {"lastUpdated": recorded, "profile": us_core_profiles("us-core-provenance")},
         "target": [reference(target) for target in targets],
         "recorded": recorded,
         "agent": [

@@ -8,8 +8,8 @@ from decimal import Decimal
 from random import Random
 
 from seed_data.clinical.visits import Visit
-from seed_data.datatypes import ICD_10_CM, UCUM, US_CORE, Record, coding, concept, instant, named_reference, past
-from seed_data.directory import PRACTITIONER
+from seed_data.datatypes import ICD_10_CM, UCUM, US_CORE, Record, coding, concept, instant, past
+from seed_data.directory import PRACTITIONER_REFERENCE
 from seed_data.members import Member
 
 LOINC = "http://loinc.org"
@@ -44,11 +44,6 @@ UNKNOWN_EXTENSION: Record = {
 }
 
 
-def profiles(*names: str, versions: tuple[str, ...] = ("6.1.0", "7.0.0")) -> list[str]:
-    """The versioned US Core canonicals a record claims, one for each version it satisfies."""
-    return [f"{US_CORE}/StructureDefinition/{name}|{version}" for name in names for version in versions]
-
-
 def observation_category(code: str) -> Record:
     return concept(OBSERVATION_CATEGORY, code)
 
@@ -67,7 +62,7 @@ def measured(value: Decimal | int, unit: str, code: str = "") -> Record:
 
 
 def practitioner(key: str) -> Record:
-    return named_reference(PRACTITIONER[key])
+    return PRACTITIONER_REFERENCE[key]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import seed_data
 from seed_data.clinical.generate import TYPES
 from seed_data.directory import national_provider_identifier
 from seed_data.generate import AS_OF, LOGINS, resources, write_ndjson
-from seed_data.members import MEMBERS
+from seed_data.personas import MEMBERS
 
 Record = dict[str, Any]
 
@@ -89,7 +89,7 @@ def test_npis_have_valid_check_digits(records: list[Record]) -> None:
     npis = [
         node["value"] for r in records for node in walk(r) if node.get("system") == "http://hl7.org/fhir/sid/us-npi"
     ]
-    assert len(set(npis)) == len(npis) == 19
+    assert len(set(npis)) == len(npis) == 98
     for npi in npis:
         digits = [int(digit) for digit in "80840" + npi]
         doubled = [sum(divmod(2 * d, 10)) if n % 2 else d for n, d in enumerate(reversed(digits))]
