@@ -10,6 +10,7 @@ from seed_data.adjudication import ADJUDICATION_STATUS, Amounts, amount_elements
 from seed_data.coverage import coverage_on
 from seed_data.datatypes import (
     C4BB_IDENTIFIER_TYPE,
+    CARE_TEAM_ROLE,
     CARIN,
     ICD_10_CM,
     IDENTIFIERS,
@@ -30,7 +31,6 @@ from seed_data.patients import payee_of
 
 CLAIM_TYPE = "http://terminology.hl7.org/CodeSystem/claim-type"
 SUPPORTING_INFO = f"{CARIN}/CodeSystem/C4BBSupportingInfoType"
-CARE_TEAM_ROLE = f"{CARIN}/CodeSystem/C4BBClaimCareTeamRole"
 DIAGNOSIS_TYPE = f"{CARIN}/CodeSystem/C4BBClaimDiagnosisType"
 EX_DIAGNOSIS_TYPE = "http://terminology.hl7.org/CodeSystem/ex-diagnosistype"
 PAYEE_TYPE = "http://terminology.hl7.org/CodeSystem/payeetype"
@@ -66,7 +66,7 @@ class Setting:
         return "paidtoprovider" if self.claim.in_network and self.guardian is None else "paidtopatient"
 
     def claim_number(self, number: int) -> str:
-        return f"CLM{self.member.number:04d}{number:05d}"
+        return f"CLM{self.member.serial}{number:05d}"
 
 
 @dataclass(frozen=True, slots=True)

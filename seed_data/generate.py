@@ -13,10 +13,11 @@ from seed_data.coverage import coverages
 from seed_data.datatypes import Record
 from seed_data.directory import directory
 from seed_data.institutional import institutional
-from seed_data.members import LOGINS, MEMBERS, ClaimKind, Login, Member
+from seed_data.members import ClaimKind, Member
 from seed_data.ndjson import write_lines
 from seed_data.oral import oral
 from seed_data.patients import patient, related_person
+from seed_data.personas import LOGINS, MEMBERS, Login
 from seed_data.pharmacy import pharmacy
 from seed_data.prior_authorizations import prior_authorization
 from seed_data.professional import professional
@@ -63,7 +64,7 @@ def resources(seed: int = SEED, as_of: date = AS_OF) -> Iterator[dict[str, objec
 def _member(member: Member, seed: int, as_of: date) -> Iterator[Record]:
     draw = Random(f"{seed} {member.key}")
     person = patient(member, draw, as_of)
-    guardian = related_person(member, draw, as_of) if member.parent else None
+    guardian = related_person(member, draw, as_of) if member.guardian else None
     covered = coverages(member, draw, as_of)
     claims: dict[str, list[Record]] = {}
     for number, claim in enumerate(member.claims, 1):

@@ -2,7 +2,6 @@
 
 https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-ExplanationOfBenefit-Oral.html"""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
@@ -30,60 +29,18 @@ from seed_data.datatypes import (
     quantity,
 )
 from seed_data.directory import ORGANIZATION, PRACTITIONER
+from seed_data.scenarios.sittings import SITTINGS, Sitting, Treatment
 
 TOOTH = "http://terminology.hl7.org/CodeSystem/ADAUniversalToothDesignationSystem"
 # the system of tooth surfaces in CARIN 2.0.0 and in 2.1.0
 SURFACES = (f"{CARIN}/CodeSystem/C4BBSurfaceCodes", "http://terminology.hl7.org/CodeSystem/ADAToothSurfaceCodes")
 
 
-@dataclass(frozen=True, slots=True)
-class Treatment:
-    code: str  # CDT
-    text: str
-    price: str
-    tooth: str = ""
-    surface: str = ""
-    modifier: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sitting:
-    diagnosis: tuple[str, str]
-    treatments: tuple[Treatment, ...]
-    other_teeth: tuple[str, ...] = ()  # further teeth of the first treatment
-    missing: tuple[str, ...] = ()
-    braces_months: int = 0
-    replaces_prosthesis: bool | None = None
-
-
-SITTINGS = {
-    "cleaning": Sitting(
-        ("Z01.20", "Dental check-up"),
-        (Treatment("D0120", "Check-up", "58.00"), Treatment("D1110", "Cleaning", "104.00")),
-    ),
-    "crown": Sitting(
-        ("K02.63", "Deep tooth decay"),
-        (
-            Treatment("D2740", "Crown", "1180.00", "3"),
-            Treatment("D2392", "Filling", "212.00", "14", "O", modifier="59"),
-        ),
-        missing=("17", "32"),
-        replaces_prosthesis=False,
-    ),
-    "braces": Sitting(
-        ("M26.4", "Uneven bite"),
-        (Treatment("D8090", "Braces", "4860.00", "8"), Treatment("D0330", "X-ray of all teeth", "118.00")),
-        other_teeth=("9", "10"),
-        braces_months=24,
-    ),
-}
-
-
 def _supporting_info(setting: Setting, sitting: Sitting) -> list[Record]:
     rows = [
         information(2, "servicefacility", valueReference=named_reference(ORGANIZATION["cedar-dental"])),
-        information(3, "medicalrecordnumber", valueString=f"MR{setting.member.number:06d}"),
-        information(4, "patientaccountnumber", valueString=f"ACC{setting.member.number:04d}{setting.number:04d}"),
+        information(3, "medicalrecordnumber", valueString=f"MR{setting.member.serial}"),
+        information(4, "patientaccountnumber", valueString=f"ACC{setting.member.serial}{setting.number:04d}"),
     ]
     for tooth in sitting.other_teeth:
         rows.append(information(len(rows) + 2, "additionalbodysite", code=concept(TOOTH, tooth)))

@@ -2,13 +2,11 @@
 
 https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-ExplanationOfBenefit-Pharmacy.html"""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
 from seed_data.adjudication import DISCRIMINATOR, Amounts, amount_elements, divide
 from seed_data.claim import (
-    CARE_TEAM_ROLE,
     Body,
     Setting,
     care_team_member,
@@ -16,38 +14,12 @@ from seed_data.claim import (
     information,
     network_statuses,
 )
-from seed_data.datatypes import CARIN, NDC, Record, concept, named_reference, quantity
+from seed_data.datatypes import CARE_TEAM_ROLE, CARIN, NDC, Record, concept, named_reference, quantity
 from seed_data.directory import ORGANIZATION
+from seed_data.scenarios.drugs import DRUGS, Drug
 
 NCPDP = "http://terminology.hl7.org/CodeSystem/NCPDP"
 COMPOUND = f"{CARIN}/CodeSystem/C4BBCompoundLiteral"
-
-
-@dataclass(frozen=True, slots=True)
-class Drug:
-    ndc: str  # eleven digits
-    text: str
-    price: str
-    units: int
-    days: int
-    refill: int = 0
-    refills_authorized: int = 3
-    generic: bool = True
-    dispensed_as_written: str = "0"
-    ingredients: tuple[tuple[str, str, int], ...] = ()  # NDC, our own words, units
-    standing_order: bool = False  # ordered by the pharmacy itself, with no prescriber of its own
-
-
-DRUGS = {
-    "generic": Drug("68180098003", "Lisinopril 10 mg tablets", "38.40", 90, 90, 1),
-    "brand": Drug("00071015523", "Cholesterol tablets, brand", "412.75", 30, 30, 2, 5, generic=False, dispensed_as_written="1"),
-    "compound": Drug(
-        "", "Skin cream mixed for you", "146.20", 60, 30,
-        ingredients=(("00168004146", "Cream base", 50), ("51552000704", "Active ingredient", 10)),
-    ),
-    "standing-order": Drug("49281042150", "Flu vaccine", "72.00", 1, 1, refills_authorized=0, standing_order=True),
-    "refused": Drug("00088222033", "Insulin", "318.90", 10, 28, generic=False),
-}  # fmt: skip
 
 
 def _supporting_info(drug: Drug) -> list[Record]:

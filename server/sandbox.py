@@ -165,7 +165,7 @@ def _kept_secret(settings: Settings) -> str:
 
 def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
     """What programs read instead of the welcome: addresses, apps, sign-ins."""
-    from seed_data.members import LOGINS
+    from seed_data.personas import LOGINS
 
     stories = _stories()
     return {
@@ -193,14 +193,14 @@ def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
 
 def _stories() -> dict[str, str]:
     """What each member's records tell, by username."""
-    from seed_data.members import MEMBERS
+    from seed_data.personas import MEMBERS
 
     return {member.key: member.story for member in MEMBERS}
 
 
 def welcome(settings: Settings) -> str:
     """What ``make run`` prints before it serves."""
-    from seed_data.members import LOGINS
+    from seed_data.personas import LOGINS
 
     stories = _stories()
     logins = [login for login in LOGINS if login.username in SHOWN_LOGINS]

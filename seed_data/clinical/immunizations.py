@@ -9,7 +9,7 @@ from typing import Any
 from seed_data.clinical.chart import CVX, Chart, practitioner, profiles
 from seed_data.datatypes import NDC, Record, coding, concept, named_reference
 from seed_data.directory import LOCATION, ORGANIZATION
-from seed_data.pharmacy import DRUGS
+from seed_data.scenarios.drugs import DRUGS
 
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 CHILDHOOD = (  # month of life, CVX, our own words

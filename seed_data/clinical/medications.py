@@ -20,7 +20,7 @@ from seed_data.clinical.problems import problem_with
 from seed_data.datatypes import NDC, US_CORE, Record, coding, concept, instant, named_reference
 from seed_data.directory import ORGANIZATION
 from seed_data.members import Claim
-from seed_data.pharmacy import DRUGS, Drug
+from seed_data.scenarios.drugs import DRUGS, Drug
 
 REQUEST_CATEGORY = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
 DISPENSE_CATEGORY = "http://terminology.hl7.org/fhir/CodeSystem/medicationdispense-category"

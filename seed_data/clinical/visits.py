@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from seed_data.datatypes import CPT
-from seed_data.institutional import INPATIENT, OUTPATIENT
 from seed_data.members import Claim, Member
-from seed_data.professional import VISITS
+from seed_data.scenarios.stays import INPATIENT, OUTPATIENT
+from seed_data.scenarios.visits import VISITS
 
 Code = tuple[str, str]
 

@@ -20,7 +20,7 @@ from seed_data.clinical.endpoints import endpoint, with_endpoint
 from seed_data.clinical.generate import TYPES, clinical, medications
 from seed_data.directory import ORGANIZATION, ORGANIZATIONS
 from seed_data.generate import AS_OF, SEED, resources
-from seed_data.members import MEMBERS
+from seed_data.personas import MEMBERS
 from seed_data.ndjson import json_text
 
 Record = dict[str, Any]
