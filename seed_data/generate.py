@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from random import Random
 
+from seed_data.authorization_events import cases
 from seed_data.claim import Setting
 from seed_data.clinical.generate import TYPES, clinical, medications
 from seed_data.coverage import coverages
@@ -19,7 +20,7 @@ from seed_data.oral import oral
 from seed_data.patients import patient, related_person
 from seed_data.personas import LOGINS, MEMBERS, Login
 from seed_data.pharmacy import pharmacy
-from seed_data.prior_authorizations import prior_authorization
+from seed_data.prior_authorizations import prior_authorizations
 from seed_data.professional import professional
 from seed_data.provenance import provenance
 
@@ -70,17 +71,14 @@ def _member(member: Member, seed: int, as_of: date) -> Iterator[Record]:
     for number, claim in enumerate(member.claims, 1):
         setting = Setting(member, tuple(covered), guardian, as_of, claim, number)
         claims.setdefault(claim.kind, []).append(CLAIMS[claim.kind](setting, draw))
-    authorizations = [
-        prior_authorization(member, covered, number, row, draw, as_of)
-        for number, row in enumerate(member.authorizations, 1)
-    ]
     administrative = [person, *([guardian] if guardian else []), *covered]
-    batches = {"enrolment": administrative, **claims, "preauthorization": authorizations}
+    batches = {"enrolment": administrative, **claims}
     payer = covered[-1]["payor"][0]
     for name, batch in batches.items():
         yield from batch
         if batch:
             yield provenance(f"{member.key}-{name}", batch, payer)
+    yield from prior_authorizations(list(cases(member, covered, seed, as_of)), as_of)
 
 
 def write_ndjson(output: Path, seed: int = SEED, as_of: date = AS_OF) -> list[Path]:

@@ -10,8 +10,7 @@ from typing import Literal
 
 ClaimKind = Literal["inpatient", "outpatient", "professional", "oral", "pharmacy"]
 Payment = Literal["paid", "denied", "partiallypaid"]
-Plan = Literal["advantage-001", "advantage-002", "medicaid", "chip", "marketplace"]
-Decision = Literal["approved", "denied", "pended", "partial"]
+Plan = Literal["advantage-001", "advantage-002", "medicaid", "chip", "marketplace", "marketplace-bronze"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,8 @@ class Claim:
     practitioner: str = ""  # a row of the directory, when not the scenario's own
     provider: str = ""  # a row of the directory's organizations, when not the scenario's own
     capitated: bool = False  # the practice has a monthly fee for the member, and is paid nothing for this visit
-    other_payer: str = ""  # the name of a carrier outside this payer that paid first
+    other_payer: str = ""  # a payer of the directory outside this one that paid first
+    primary: int = 0  # the number of the member's claim, under another plan of this payer, that was paid before this one
     authorization: int = 0  # the number, from 1, of the member's authorization that allowed it
     refill: int | None = None  # which refill of a medicine it was, when not as the scenario says
     security: str = ""  # v3-ActCode of a sensitive matter, written to meta.security
@@ -74,9 +74,16 @@ class Unbilled:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    decision: Decision
+    """One prior authorization: what became of the request (a row of COURSES), for what (a row of SERVICES), asked for when.
+
+    Both are in `seed_data.scenarios.authorizations`. Its units are used by the claims that name it, unless `used` says how many."""
+
+    course: str
     scenario: str
     days_ago: int
+    expedited: bool | None = None  # None: as the service says
+    used: int | None = None
+    renews: int = 0  # the number, from 1, of the member's authorization that it follows
 
 
 @dataclass(frozen=True, slots=True)

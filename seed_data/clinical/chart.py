@@ -8,10 +8,11 @@ from decimal import Decimal
 from random import Random
 
 from seed_data.clinical.visits import Visit
-from seed_data.datatypes import ICD_10_CM, UCUM, US_CORE, Record, coding, concept, instant, past
+from seed_data.datatypes import ICD_10_CM, UCUM, US_CORE, Record, coding, concept, instant, past, us_core_profiles
 from seed_data.directory import PRACTITIONER_REFERENCE
 from seed_data.members import Member
 
+profiles = us_core_profiles
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"

@@ -20,12 +20,14 @@ from seed_data.clinical.visits import Visit
 from seed_data.datatypes import CPT, ICD_10_PCS, Record, coding, concept, named_reference
 from seed_data.directory import LOCATION
 from seed_data.members import Authorization
-from seed_data.prior_authorizations import REQUESTS
+from seed_data.scenarios.authorizations import COURSES, SERVICES
 
 SURGICAL, IMAGING, LABORATORY = "387713003", "363679005", "108252007"
 COUNSELLING, EDUCATION, SOCIAL_SERVICE = "409063005", "409073007", "410606002"
-CATEGORY_OF = {"therapy": COUNSELLING, "equipment": EDUCATION, "imaging": IMAGING, "surgery": SURGICAL}
-STATUS_OF = {"approved": "completed", "partial": "active", "denied": "revoked", "pended": "on-hold"}
+CATEGORY_OF = {
+    "counselling": COUNSELLING, "equipment": EDUCATION, "imaging": IMAGING, "back-scan": IMAGING, "surgery": SURGICAL,
+}  # fmt: skip
+STATUS_OF = {"approved": "completed", "partially-approved": "active", "denied": "revoked", "": "on-hold"}
 REQUEST_NAMES = {"knee": "knee-surgery", "imaging": "scan"}  # scenario of a visit: the order it fulfils
 
 
@@ -96,10 +98,13 @@ def _service_request(chart: Chart, row: Order, visit: Visit | None) -> Record:
 
 def _of_authorization(number: int, row: Authorization) -> Order:
     """The order behind a prior authorization: the same service for the same reason, on the day before it."""
-    request = REQUESTS[row.scenario]
+    service = SERVICES[row.scenario]
+    line = service.lines[0]
+    last = COURSES[row.course][-1]
+    status = "revoked" if last.event == "cancelled" else STATUS_OF[last.decision]
     return Order(
-        f"authorization-{number}", row.days_ago + 1, (*request.code, request.text),
-        (SNOMED, CATEGORY_OF[row.scenario]), request.diagnosis, request.practitioner, STATUS_OF[row.decision],
+        f"authorization-{number}", row.days_ago + 1, (*line.code, line.text),
+        (SNOMED, CATEGORY_OF.get(row.scenario, COUNSELLING)), service.diagnosis, service.practitioner, status,
     )  # fmt: skip
 
 
