@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/datatypes.html"""
 
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -77,6 +78,12 @@ def identifier(system: str, value: str, type_system: str = V2_IDENTIFIER_TYPE, t
 
 def money(amount: Decimal) -> Record:
     return {"value": amount.quantize(CENT), "currency": "USD"}
+
+
+@lru_cache(maxsize=1 << 14)
+def amount_of(cents: int) -> Record:
+    """Money of so many cents; records of the same amount share it, so it is never changed."""
+    return {"value": Decimal(cents).scaleb(-2), "currency": "USD"}
 
 
 def period(start: date, end: date | None = None) -> Record:

@@ -5,12 +5,16 @@ Claims and clinical records both ask here, so that they agree. https://hl7.org/f
 from dataclasses import dataclass
 
 from seed_data.conditions import CONDITIONS
+from seed_data.directory import PRACTITIONERS
 from seed_data.members import Claim, Unbilled
 from seed_data.scenarios.sittings import SITTINGS
 from seed_data.scenarios.stays import INPATIENT, OUTPATIENT
 from seed_data.scenarios.visits import VISITS
 
 Code = tuple[str, str]
+_WORKPLACE = {row.key: row.organization for row in PRACTITIONERS}
+_TAXONOMY = {row.key: row.taxonomy for row in PRACTITIONERS}
+_COLLEAGUE = {(row.taxonomy, row.organization): row.key for row in reversed(PRACTITIONERS)}
 PHARMACY, PRESCRIBER, DENTIST, DENTAL_OFFICE = "millbrook", "okafor", "brandvold", "cedar-dental"
 
 
@@ -26,33 +30,45 @@ class Event:
     diagnoses: tuple[Code, ...]
 
 
+def colleague(practitioner: str, organization: str) -> str:
+    """Who at an organization does what a practitioner does elsewhere; the practitioner when nobody does."""
+    return _COLLEAGUE.get((_TAXONOMY[practitioner], organization), practitioner)
+
+
 def event(claim: Claim) -> Event:
     """What a claim bills."""
     match claim.kind:
         case "inpatient" | "outpatient":
-            case_row = (INPATIENT if claim.kind == "inpatient" else OUTPATIENT)[claim.scenario]
-            return _event(claim, case_row.days, case_row.provider, case_row.care_team[0][0], case_row.diagnoses)
+            stay = (INPATIENT if claim.kind == "inpatient" else OUTPATIENT)[claim.scenario]
+            return _event(claim, stay.days, stay.provider, stay.care_team[0][0], stay.diagnoses)
         case "professional":
             visit = VISITS[claim.scenario]
             return _event(claim, 0, visit.provider, visit.care_team[0][0], visit.diagnoses)
         case "oral":
             return _event(claim, 0, DENTAL_OFFICE, DENTIST, (SITTINGS[claim.scenario].diagnosis,))
-        case _:
-            return _event(claim, 0, PHARMACY, PRESCRIBER, ())
+        case _:  # a pharmacy is not where the prescriber works
+            provider, practitioner = claim.provider or PHARMACY, claim.practitioner or PRESCRIBER
+            return Event(claim.scenario, claim.days_ago, 0, provider, practitioner, _diagnoses(claim, ()))
 
 
 def unbilled_event(visit: Unbilled) -> Event:
     """What happened, or will, at a visit that nobody billed; its scenario is one of VISITS or OUTPATIENT."""
     if visit.scenario in OUTPATIENT:
-        case_row = OUTPATIENT[visit.scenario]
-        return _event(visit, 0, case_row.provider, case_row.care_team[0][0], case_row.diagnoses)
+        stay = OUTPATIENT[visit.scenario]
+        return _event(visit, 0, stay.provider, stay.care_team[0][0], stay.diagnoses)
     row = VISITS[visit.scenario]
     return _event(visit, 0, row.provider, row.care_team[0][0], row.diagnoses)
 
 
 def _event(row: Claim | Unbilled, days: int, provider: str, practitioner: str, diagnoses: tuple[Code, ...]) -> Event:
-    if row.conditions:
-        diagnoses = tuple(CONDITIONS[name].diagnosis for name in row.conditions)
-    return Event(
-        row.scenario, row.days_ago, days, row.provider or provider, row.practitioner or practitioner, diagnoses
-    )
+    """Another practitioner works elsewhere, and another place has other people, unless the row names both."""
+    if row.provider and not row.practitioner:
+        practitioner = colleague(practitioner, row.provider)
+    elif row.practitioner and not row.provider:
+        provider = _WORKPLACE[row.practitioner]
+    provider, practitioner = row.provider or provider, row.practitioner or practitioner
+    return Event(row.scenario, row.days_ago, days, provider, practitioner, _diagnoses(row, diagnoses))
+
+
+def _diagnoses(row: Claim | Unbilled, usual: tuple[Code, ...]) -> tuple[Code, ...]:
+    return tuple(CONDITIONS[name].diagnosis for name in row.conditions) if row.conditions else usual

@@ -3,7 +3,6 @@
 https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-ExplanationOfBenefit-Inpatient-Institutional.html"""
 
 from datetime import timedelta
-from decimal import Decimal
 from random import Random
 
 from seed_data.adjudication import (
@@ -12,7 +11,7 @@ from seed_data.adjudication import (
     adjustment_element,
     allowed_units_element,
     amount_elements,
-    divide,
+    network_statuses,
     total_of,
 )
 from seed_data.claim import (
@@ -20,23 +19,15 @@ from seed_data.claim import (
     EX_DIAGNOSIS_TYPE,
     Body,
     Setting,
-    care_team_member,
+    account_numbers,
+    care_team,
     diagnosis,
     explanation_of_benefit,
     information,
-    network_statuses,
 )
-from seed_data.datatypes import (
-    CARIN,
-    ICD_10_PCS,
-    NUBC,
-    Record,
-    coding,
-    concept,
-    period,
-    quantity,
-)
+from seed_data.datatypes import CARIN, ICD_10_PCS, NUBC, Record, coding, concept, period, quantity
 from seed_data.directory import ORGANIZATION
+from seed_data.events import Event
 from seed_data.scenarios.stays import INPATIENT, OUTPATIENT, Case, RevenueLine
 
 MS_DRG = "https://www.cms.gov/Medicare/Medicare-Fee-for-Service-Payment/AcuteInpatientPPS/MS-DRG-Classifications-and-Software"
@@ -67,7 +58,7 @@ def _item(sequence: int, line: RevenueLine, amounts: Amounts, setting: Setting, 
     if not case.header:
         item["adjudication"] = [
             *amount_elements(amounts, setting.paid_to),
-            *adjustment_element(amounts, NOT_NECESSARY),
+            *adjustment_element(amounts, setting.claim.refusal or NOT_NECESSARY, setting.claim.capitated),
             allowed_units_element(line.units, amounts),
         ]
     return item
@@ -75,13 +66,13 @@ def _item(sequence: int, line: RevenueLine, amounts: Amounts, setting: Setting, 
 
 def _supporting_info(setting: Setting, case: Case, inpatient: bool) -> list[Record]:
     start, end = setting.start, setting.start + timedelta(days=case.days)
+    origin = "PointOfOriginNewborn" if case.admission_type == "4" else "PointOfOrigin"
     rows = [
         information(2, "typeofbill", code=concept(f"{NUBC}/TypeOfBill", case.bill)),
-        information(3, "pointoforigin", code=concept(f"{NUBC}/PointOfOrigin", "1")),
+        information(3, "pointoforigin", code=concept(f"{NUBC}/{origin}", case.origin)),
         information(4, "admtype", code=concept(f"{NUBC}/PriorityTypeOfAdmitOrVisit", case.admission_type)),
         information(5, "discharge-status", code=concept(f"{NUBC}/PatDischargeStatus", case.discharge)),
-        information(6, "medicalrecordnumber", valueString=f"MR{setting.member.serial}"),
-        information(7, "patientaccountnumber", valueString=f"ACC{setting.member.serial}{setting.number:04d}"),
+        *account_numbers(setting, 6),
     ]
     if inpatient:
         rows.append(information(8, "admissionperiod", timingPeriod=period(start, end)))
@@ -89,13 +80,13 @@ def _supporting_info(setting: Setting, case: Case, inpatient: bool) -> list[Reco
     return rows
 
 
-def _diagnoses(case: Case, inpatient: bool) -> list[Record]:
-    first = case.diagnoses[0]
+def _diagnoses(event: Event, inpatient: bool) -> list[Record]:
+    first = event.diagnoses[0]
     if not inpatient:
         return [
             diagnosis(1, first, EX_DIAGNOSIS_TYPE, "principal"),
             diagnosis(2, first, DIAGNOSIS_TYPE, "patientreasonforvisit"),
-            *(diagnosis(3 + n, code, DIAGNOSIS_TYPE, "other") for n, code in enumerate(case.diagnoses[1:])),
+            *(diagnosis(3 + n, code, DIAGNOSIS_TYPE, "other") for n, code in enumerate(event.diagnoses[1:])),
         ]
     present = _present_on_admission()
     return [
@@ -103,7 +94,7 @@ def _diagnoses(case: Case, inpatient: bool) -> list[Record]:
         diagnosis(2, first, EX_DIAGNOSIS_TYPE, "admitting"),
         *(
             diagnosis(3 + n, code, DIAGNOSIS_TYPE, "other", onAdmission=present)
-            for n, code in enumerate(case.diagnoses[1:])
+            for n, code in enumerate(event.diagnoses[1:])
         ),
     ]
 
@@ -112,14 +103,14 @@ def institutional(setting: Setting, draw: Random) -> Record:
     """An inpatient or outpatient claim; its amounts stand on the lines or on the header, never on both."""
     inpatient = setting.claim.kind == "inpatient"
     case = (INPATIENT if inpatient else OUTPATIENT)[setting.claim.scenario]
-    amounts = tuple(
-        divide(Decimal(line.price) * line.units, setting.claim.payment, position == len(case.lines) - 1, draw)
-        for position, line in enumerate(case.lines)
-    )
-    adjudication = network_statuses(setting.claim.in_network, "billingnetworkstatus", "benefitpaymentstatus")
+    claim, event = setting.claim, setting.event
+    adjudication = network_statuses(claim.in_network, "billingnetworkstatus", "benefitpaymentstatus")
     if case.header:
-        total = total_of(amounts)
-        adjudication += [*amount_elements(total, setting.paid_to), *adjustment_element(total, NOT_NECESSARY)]
+        total = total_of(setting.amounts)
+        adjudication += [
+            *amount_elements(total, setting.paid_to),
+            *adjustment_element(total, claim.refusal or NOT_NECESSARY, claim.capitated),
+        ]
     procedures = tuple(
         {
             "sequence": sequence,
@@ -134,15 +125,14 @@ def institutional(setting: Setting, draw: Random) -> Record:
         type="institutional",
         sub_type=concept(SUB_TYPE, "inpatient" if inpatient else "outpatient"),
         end=setting.start + timedelta(days=case.days),
-        provider=ORGANIZATION[case.provider],
-        care_team=[care_team_member(number, *row) for number, row in enumerate(case.care_team, 1)],
+        provider=ORGANIZATION[event.provider],
+        care_team=care_team(setting, case.care_team),
         supporting_info=_supporting_info(setting, case, inpatient),
-        diagnosis=_diagnoses(case, inpatient),
+        diagnosis=_diagnoses(event, inpatient),
         item=[
-            _item(number, line, line_amounts, setting, case, inpatient)
-            for number, (line, line_amounts) in enumerate(zip(case.lines, amounts, strict=True), 1)
+            _item(number, line, amounts, setting, case, inpatient)
+            for number, (line, amounts) in enumerate(zip(case.lines, setting.amounts, strict=True), 1)
         ],
-        amounts=amounts,
         adjudication=adjudication,
         procedure=procedures,
     )

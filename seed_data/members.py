@@ -54,10 +54,15 @@ class Claim:
     provider: str = ""  # a row of the directory's organizations, when not the scenario's own
     capitated: bool = False  # the practice has a monthly fee for the member, and is paid nothing for this visit
     other_payer: str = ""  # a payer of the directory outside this one that paid first
-    primary: int = 0  # the number of the member's claim, under another plan of this payer, that was paid before this one
+    primary: int = (
+        0  # the number of the member's claim, under another plan of this payer, that was paid before this one
+    )
     authorization: int = 0  # the number, from 1, of the member's authorization that allowed it
     refill: int | None = None  # which refill of a medicine it was, when not as the scenario says
-    security: str = ""  # v3-ActCode of a sensitive matter, written to meta.security
+    security: str = ""  # v3-ActCode of a sensitive matter, written to meta.security, when not that of its conditions
+    refusal: str = (
+        ""  # a row of REASONS (`seed_data.adjudication`): why it was not paid, or not wholly, when not as usual
+    )
 
 
 @dataclass(frozen=True, slots=True)

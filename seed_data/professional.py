@@ -5,17 +5,24 @@ https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-ExplanationOfBenefit-P
 from decimal import Decimal
 from random import Random
 
-from seed_data.adjudication import Amounts, adjustment_element, allowed_units_element, amount_elements, divide
+from seed_data.adjudication import (
+    NOT_COVERED,
+    Amounts,
+    adjustment_element,
+    allowed_units_element,
+    amount_elements,
+    network_statuses,
+)
 from seed_data.claim import (
     DIAGNOSIS_TYPE,
     EX_DIAGNOSIS_TYPE,
     Body,
     Setting,
-    care_team_member,
+    account_numbers,
+    care_team,
     diagnosis,
     explanation_of_benefit,
     information,
-    network_statuses,
 )
 from seed_data.datatypes import PLACE_OF_SERVICE, UCUM, Record, coding, concept, named_reference, quantity
 from seed_data.directory import ORGANIZATION
@@ -60,7 +67,7 @@ def _item(sequence: int, service: Service, amounts: Amounts, setting: Setting, v
         "adjudication": [
             *network_statuses(setting.claim.in_network, "benefitpaymentstatus"),
             *amount_elements(amounts, setting.paid_to),
-            *adjustment_element(amounts),
+            *adjustment_element(amounts, setting.claim.refusal or NOT_COVERED, setting.claim.capitated),
             allowed_units_element(service.units, amounts),
         ],
     }
@@ -69,32 +76,27 @@ def _item(sequence: int, service: Service, amounts: Amounts, setting: Setting, v
 
 def professional(setting: Setting, draw: Random) -> Record:
     """A doctor's, ambulance's or optician's claim; the amounts stand on the lines."""
-    visit = VISITS[setting.claim.scenario]
-    amounts = tuple(
-        divide(Decimal(service.price) * service.units, setting.claim.payment, position == len(visit.services) - 1, draw)
-        for position, service in enumerate(visit.services)
-    )
+    visit, event = VISITS[setting.claim.scenario], setting.event
+    provider = ORGANIZATION[event.provider]
     supporting_info = [
-        information(2, "servicefacility", valueReference=named_reference(ORGANIZATION[visit.provider])),
-        information(3, "medicalrecordnumber", valueString=f"MR{setting.member.serial}"),
-        information(4, "patientaccountnumber", valueString=f"ACC{setting.member.serial}{setting.number:04d}"),
+        information(2, "servicefacility", valueReference=named_reference(provider)),
+        *account_numbers(setting, 3),
     ]
     body = Body(
         profile="Professional-NonClinician",
         type=visit.type,
         end=setting.start,
-        provider=ORGANIZATION[visit.provider],
-        care_team=[care_team_member(number, *row) for number, row in enumerate(visit.care_team, 1)],
+        provider=provider,
+        care_team=care_team(setting, visit.care_team),
         supporting_info=supporting_info + (_transport(setting) if visit.transport else []),
         diagnosis=[
-            diagnosis(1, visit.diagnoses[0], EX_DIAGNOSIS_TYPE, "principal"),
-            *(diagnosis(2 + n, code, DIAGNOSIS_TYPE, "secondary") for n, code in enumerate(visit.diagnoses[1:])),
+            diagnosis(1, event.diagnoses[0], EX_DIAGNOSIS_TYPE, "principal"),
+            *(diagnosis(2 + n, code, DIAGNOSIS_TYPE, "secondary") for n, code in enumerate(event.diagnoses[1:])),
         ],
         item=[
-            _item(number, service, line_amounts, setting, visit)
-            for number, (service, line_amounts) in enumerate(zip(visit.services, amounts, strict=True), 1)
+            _item(number, service, amounts, setting, visit)
+            for number, (service, amounts) in enumerate(zip(visit.services, setting.amounts, strict=True), 1)
         ],
-        amounts=amounts,
         adjudication=network_statuses(setting.claim.in_network, "billingnetworkstatus", "renderingnetworkstatus"),
     )
     return explanation_of_benefit(setting, body, draw)

@@ -22,10 +22,10 @@ from seed_data.clinical.social_history import social_history
 from seed_data.clinical.sources import sources
 from seed_data.clinical.visits import visits
 from seed_data.clinical.vital_signs import vital_signs
-from seed_data.coverage import PLANS
 from seed_data.datatypes import Record, named_reference
 from seed_data.directory import ORGANIZATION
 from seed_data.members import Member
+from seed_data.plans import PLANS
 
 __all__ = ["TYPES", "clinical", "medications"]
 

@@ -51,6 +51,20 @@ KINDS = {  # scenario: v3-ActCode, SNOMED CT, our own words
     "heart": ("IMP", ADMISSION, "Hospital stay for a heart attack"),
     "knee": ("IMP", ADMISSION, "Hospital stay for a new knee"),
     "lungs": ("IMP", ADMISSION, "Hospital stay for pneumonia"),
+    "birth": ("IMP", ADMISSION, "Hospital stay to give birth"),
+    "newborn": ("IMP", ADMISSION, "Hospital stay of a newborn"),
+    "day-surgery": ("AMB", OFFICE, "Day surgery of the knee"),
+    "mammogram": ("AMB", CHECK_UP, "Breast X-ray"),
+    "follow-up": ("AMB", OFFICE, "Visit to the family doctor"),
+    "telehealth": ("VR", OFFICE, "Video visit"),
+    "annual": ("AMB", CHECK_UP, "Yearly check-up"),
+    "bones": ("AMB", OFFICE, "Visit to the bone and joint doctor"),
+    "laboratory": ("AMB", OFFICE, "Blood draw at the laboratory"),
+    "therapy": ("AMB", OFFICE, "Physical therapy"),
+    "counseling": ("AMB", OFFICE, "Talking therapy"),
+    "substance-use": ("AMB", OFFICE, "Counseling about alcohol"),
+    "equipment": ("AMB", OFFICE, "Equipment handed over"),
+    "eye-test": ("AMB", OFFICE, "Eye test"),
 }
 
 

@@ -23,12 +23,14 @@ class Sitting:
     missing: tuple[str, ...] = ()
     braces_months: int = 0
     replaces_prosthesis: bool | None = None
+    benefit: str = ""
 
 
 SITTINGS = {
     "cleaning": Sitting(
         ("Z01.20", "Dental check-up"),
         (Treatment("D0120", "Check-up", "58.00"), Treatment("D1110", "Cleaning", "104.00")),
+        benefit="preventive",
     ),
     "crown": Sitting(
         ("K02.63", "Deep tooth decay"),
@@ -44,5 +46,19 @@ SITTINGS = {
         (Treatment("D8090", "Braces", "4860.00", "8"), Treatment("D0330", "X-ray of all teeth", "118.00")),
         other_teeth=("9", "10"),
         braces_months=24,
+    ),
+    "filling": Sitting(
+        ("K02.52", "Tooth decay"),
+        (Treatment("D2391", "Filling", "188.00", "19", "O"), Treatment("D0220", "X-ray of one tooth", "31.00", "19")),
+    ),
+    "root-canal": Sitting(
+        ("K04.01", "Inflamed tooth nerve"),
+        (Treatment("D3330", "Root canal", "1240.00", "30"), Treatment("D0220", "X-ray of one tooth", "31.00", "30")),
+    ),
+    "denture": Sitting(
+        ("K08.109", "Missing teeth"),
+        (Treatment("D5213", "Partial denture", "1710.00"),),
+        missing=("2", "4", "5", "13"),
+        replaces_prosthesis=True,
     ),
 }

@@ -19,7 +19,8 @@ class RevenueLine:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A hospital stay or visit. `header`: the payer decided the claim as a whole, not line by line."""
+    """A hospital stay or visit. `header`: the payer decided the claim as a whole, not line by line; `benefit` names the copay of
+    the plan that takes the place of deductible and coinsurance ("": there is none)."""
 
     provider: str
     days: int
@@ -32,6 +33,8 @@ class Case:
     admission_type: str = "3"
     discharge: str = "01"
     header: bool = False
+    benefit: str = ""
+    origin: str = "1"  # point of origin; of a newborn (admission type 4) by a list of its own
 
 
 INPATIENT = {
@@ -63,6 +66,23 @@ INPATIENT = {
         ),
         (("lindqvist", "attending"),), "194", admission_type="1", discharge="06", header=True,
     ),
+    "birth": Case(
+        "northgate", 2, "0111", (("O80", "Giving birth"), ("Z37.0", "One child, born alive")),
+        (
+            RevenueLine("0122", (CPT, "99222"), "Hospital room and care", "2740.00", 2),
+            RevenueLine("0720", (CPT, "59409"), "Delivery room", "4380.00"),
+            RevenueLine("0250", (HCPCS, "J2590"), "Medicine during birth", "86.00", 2),
+        ),
+        (("lindqvist", "attending"),), "807", (("10E0XZZ", "Help with the birth"),),
+    ),
+    "newborn": Case(
+        "northgate", 2, "0111", (("Z38.00", "Newborn child"),),
+        (
+            RevenueLine("0170", (CPT, "99460"), "Care of a newborn", "1180.00", 2),
+            RevenueLine("0300", (CPT, "82247"), "Blood test", "41.00"),
+        ),
+        (("lindqvist", "attending"),), "795", admission_type="4", origin="5",
+    ),
 }  # fmt: skip
 
 OUTPATIENT = {
@@ -88,6 +108,20 @@ OUTPATIENT = {
             RevenueLine("0450", (CPT, "99283"), "Emergency room visit", "980.00"),
             RevenueLine("0450", (CPT, "12002"), "Stitches", "540.00"),
         ),
-        (("lindqvist", "attending"),), admission_type="1", header=True,
+        (("lindqvist", "attending"),), admission_type="1", header=True, benefit="emergency",
+    ),
+    "day-surgery": Case(
+        "northgate", 0, "0131", (("M17.11", "Worn right knee"),),
+        (
+            RevenueLine("0360", (CPT, "29881"), "Operating room", "6120.00", modifier=(HCPCS, "RT")),
+            RevenueLine("0370", (CPT, "01400"), "Anesthesia", "890.00"),
+            RevenueLine("0710", (CPT, "99218"), "Recovery room", "640.00"),
+        ),
+        (("amador", "attending"), ("amador", "operating"), ("okafor", "referring")),
+    ),
+    "mammogram": Case(
+        "riverbend", 0, "0131", (("Z12.31", "Screening for breast cancer"),),
+        (RevenueLine("0403", (CPT, "77067"), "Breast X-ray", "312.00"),),
+        (("whitcombe", "attending"), ("okafor", "referring")), benefit="preventive",
     ),
 }  # fmt: skip

@@ -1,0 +1,83 @@
+"""Every record of one member: enrolment, claims, prior authorizations, clinical records, and who wrote them.
+
+https://hl7.org/fhir/us/carin-bb/ and https://hl7.org/fhir/us/davinci-pdex/ say what the records have to be."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from random import Random
+from typing import Literal
+
+from seed_data.account import decide
+from seed_data.authorization_events import cases
+from seed_data.claim import Setting
+from seed_data.clinical.generate import clinical
+from seed_data.coverage import Cover, covers, other_coverage
+from seed_data.datatypes import Record
+from seed_data.events import event
+from seed_data.institutional import institutional
+from seed_data.members import ClaimKind, Member
+from seed_data.oral import oral
+from seed_data.patients import patient, related_person
+from seed_data.pharmacy import pharmacy
+from seed_data.prior_authorizations import prior_authorizations
+from seed_data.professional import professional
+from seed_data.provenance import provenance
+
+Detail = Literal["full", "claims"]
+"""full: everything; claims: everything but the clinical records."""
+
+CLAIMS: dict[ClaimKind, Callable[[Setting, Random], Record]] = {
+    "inpatient": institutional,
+    "outpatient": institutional,
+    "professional": professional,
+    "oral": oral,
+    "pharmacy": pharmacy,
+}
+
+
+def records(member: Member, seed: int, as_of: date, detail: Detail = "full") -> Iterator[Record]:
+    """A member's records, each Patient before what refers to it; they depend on these arguments alone.
+
+    Raises LookupError when a claim of the row falls on a day without enrolment."""
+    draw = Random(f"{seed} {member.key}")
+    person = patient(member, draw, as_of)
+    guardian = related_person(member, draw, as_of) if member.guardian else None
+    spells = covers(member, draw, as_of)
+    others = _other_coverages(member, draw, as_of)
+    claims = _claims(member, spells, others, guardian, draw, as_of)
+    covered = [cover.record for cover in spells]
+    administrative = [person, *([guardian] if guardian else []), *covered, *others.values()]
+    batches = {"enrolment": administrative, **claims}
+    payer = covered[-1]["payor"][0]
+    for name, batch in batches.items():
+        yield from batch
+        if batch:
+            yield provenance(f"{member.key}-{name}", batch, payer)
+    yield from prior_authorizations(list(cases(member, covered, seed, as_of)), as_of)
+    if detail == "full":
+        yield from clinical(member, seed, as_of)
+
+
+def _other_coverages(member: Member, draw: Random, as_of: date) -> dict[str, Record]:
+    """The plans of carriers outside this payer, from the first claim that one of them paid first."""
+    since: dict[str, int] = {}
+    for claim in member.claims:
+        if claim.other_payer:
+            since[claim.other_payer] = max(claim.days_ago, since.get(claim.other_payer, 0))
+    return {payer: other_coverage(member, payer, as_of - timedelta(days=days), draw) for payer, days in since.items()}
+
+
+def _claims(
+    member: Member,
+    spells: list[Cover],
+    others: dict[str, Record],
+    guardian: Record | None,
+    draw: Random,
+    as_of: date,
+) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    decided = decide(member, spells, draw, as_of)
+    for number, claim in enumerate(member.claims, 1):
+        setting = Setting(member, spells, others, guardian, as_of, claim, number, event(claim), decided[number])
+        found.setdefault(claim.kind, []).append(CLAIMS[claim.kind](setting, draw))
+    return found
