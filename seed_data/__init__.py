@@ -5,7 +5,7 @@ There are two ways to a row, and one way on from it:
 
     personas.MEMBERS     written by hand, for stories an app must get right ──┐
                                                                               ├─► Member ─► records.records(member, seed, as_of)
-    life.life(n, ...)    drawn from Random(f"{seed}:{n}") alone           ────┘
+    lives.life.life()     drawn from Random(f"{seed}:{number}") alone     ────┘
 
     Member.spells         when enrolled in which plan          ─► coverage         Coverage, its plan and reporting unit
     Member.conditions     what the member has or had           ─┐  conditions      CONDITIONS: codes, medicines, tests, specialist

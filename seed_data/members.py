@@ -1,7 +1,7 @@
 """The rows of a member's life: who they are, how they were enrolled, what ails them, and what it left behind.
 
 Every day is counted in days before as-of, so that a row tells the same story on any as-of date. Hand-written personas
-(`seed_data.personas`) and drawn lives (`seed_data.life`) are the same rows; claims and clinical records are both made from them.
+(`seed_data.personas`) and drawn lives (`seed_data.lives`) are the same rows; claims and clinical records are both made from them.
 https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-Patient.html"""
 
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ from seed_data.members import Member
 OMB = "urn:oid:2.16.840.1.113883.6.238"
 ETHNICITY = {True: ("2135-2", "Hispanic or Latino"), False: ("2186-5", "Not Hispanic or Latino")}
 SEX = {"female": "248152002", "male": "248153007"}  # SNOMED CT
-LANGUAGE = {"en": "English", "es": "Spanish"}
+LANGUAGE = {"ar": "Arabic", "en": "English", "es": "Spanish", "so": "Somali", "vi": "Vietnamese", "zh": "Chinese"}
 
 
 def date_of_death(member: Member, as_of: date) -> date | None:
@@ -72,7 +72,7 @@ def _before(member: Member, until: str) -> tuple[list[Record], list[Record]]:
 
 def _telecom(member: Member) -> list[Record]:
     return [
-        telephone(f"614-555-02{member.number:02d}", "mobile"),
+        telephone(f"614-555-{(200 + member.number) % 10000:04d}", "mobile"),
         {"system": "email", "value": f"{member.key}@example.com", "use": "home"},
     ]
 
