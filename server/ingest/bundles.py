@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from server.fhir.indexing import literal_reference
+from server.ingest.authorization_events import AuthorizationEvent
 from server.ingest.canonical_json import content, content_hash
 from server.ingest.report import Outcome, Place, RecordOutcome
 
@@ -41,7 +42,7 @@ class Record:
     targets: Mapping[str, str] = field(default_factory=dict)
 
 
-Item = Record | RecordOutcome
+Item = Record | AuthorizationEvent | RecordOutcome
 
 
 def rejected(place: Place, reason: str, fix: str, *, path: str = "", type: str = "", id: str = "") -> RecordOutcome:
