@@ -8,10 +8,10 @@ from random import Random
 from typing import Literal
 
 from seed_data.account import decide
-from seed_data.authorization_events import cases
+from seed_data.authorization_events import cases, event_lines
 from seed_data.claim import Setting
 from seed_data.clinical.generate import clinical
-from seed_data.coverage import Cover, covers, other_coverage
+from seed_data.coverage import Cover, coverages, covers, other_coverage
 from seed_data.datatypes import Record
 from seed_data.events import event
 from seed_data.institutional import institutional
@@ -56,6 +56,14 @@ def records(member: Member, seed: int, as_of: date, detail: Detail = "full") -> 
     yield from prior_authorizations(list(cases(member, covered, seed, as_of)), as_of)
     if detail == "full":
         yield from clinical(member, seed, as_of)
+
+
+def authorization_event_lines(member: Member, seed: int, as_of: date) -> Iterator[Record]:
+    """What happened to the member's prior authorizations, a line for each event (docs/authorization-events.md)."""
+    if member.authorizations:
+        covered = coverages(member, Random(f"{seed} {member.key}"), as_of)
+        for case in cases(member, covered, seed, as_of):
+            yield from event_lines(case)
 
 
 def _other_coverages(member: Member, draw: Random, as_of: date) -> dict[str, Record]:
