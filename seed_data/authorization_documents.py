@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 
 from seed_data.authorization_events import Case
 from seed_data.authorization_states import State, said, states
-from seed_data.datatypes import IDENTIFIERS, US_CORE, Record, coding, concept, us_core_profiles
+from seed_data.conditions import SENSITIVE
+from seed_data.datatypes import IDENTIFIERS, US_CORE, Record, coding, concept, security_labels, us_core_profiles
 from seed_data.directory import PRACTITIONER_REFERENCE
 
 LOINC = "http://loinc.org"
@@ -113,4 +114,7 @@ def documents(case: Case, as_of: date) -> list[Record]:
         letter = concept(LOINC, "51851-4", "Letter of the plan")
         payer = case.coverage["payor"][0]
         found.append(_document(case, "letter", letter, "Our decision", state.words, state.at, payer))
+    for document in found:
+        if case.service.diagnosis[0] in SENSITIVE:
+            document["meta"]["security"] = security_labels(SENSITIVE[case.service.diagnosis[0]])
     return found

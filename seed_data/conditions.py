@@ -77,3 +77,6 @@ CONDITIONS: dict[str, ConditionRow] = {
         "I21.4", "Heart attack", "22298006", "acute", 28, specialist="207RC0000X", ages=(50, 110), percent=2,
     ),
 }  # fmt: skip
+
+SENSITIVE = {row.code: row.security for row in CONDITIONS.values() if row.security} | {"F10.20": "ETH"}
+"""Diagnoses (ICD-10-CM) whose records are labelled, and with what (v3-ActCode)."""

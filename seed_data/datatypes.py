@@ -109,6 +109,14 @@ def instant(draw: Random, day: date) -> str:
     return moment + fraction + ("+00:00", "-05:00", "-04:00", "Z", "-05:00")[draw.randrange(5)]
 
 
+def security_labels(matter: str) -> list[Record]:
+    """meta.security of a record about a sensitive matter (a v3-ActCode): restricted, and why."""
+    return [
+        coding("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "R"),
+        coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", matter),
+    ]
+
+
 def past(day: date, as_of: date) -> date:
     """`day`, or the day before as-of when it would not yet have happened."""
     return min(day, as_of - timedelta(days=2))

@@ -12,6 +12,7 @@ from seed_data.authorization_documents import attached, documents
 from seed_data.authorization_events import Case
 from seed_data.authorization_states import DENIED, NONE, State, states, valid_until
 from seed_data.claim import CLAIM_TYPE, EX_DIAGNOSIS_TYPE, PAYEE_TYPE, care_team_member, diagnosis
+from seed_data.conditions import SENSITIVE
 from seed_data.datatypes import (
     C4BB_IDENTIFIER_TYPE,
     HCPCS,
@@ -25,6 +26,7 @@ from seed_data.datatypes import (
     period,
     quantity,
     reference,
+    security_labels,
 )
 from seed_data.directory import LOCATION_REFERENCE, ORGANIZATION_REFERENCE, PRACTITIONER_ROLE
 from seed_data.provenance import provenance
@@ -210,6 +212,8 @@ def record(case: Case, state: State) -> Record:
             "http://terminology.hl7.org/CodeSystem/processpriority", "stat" if case.expedited else "normal"
         ),
     }
+    if service.diagnosis[0] in SENSITIVE:
+        found["meta"]["security"] = security_labels(SENSITIVE[service.diagnosis[0]])
     if state.claims:
         found["related"] = [_related(claim) for claim in state.claims]
     found |= {

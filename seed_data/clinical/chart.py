@@ -8,6 +8,7 @@ from decimal import Decimal
 from random import Random
 
 from seed_data.clinical.visits import Visit
+from seed_data.conditions import CONDITIONS
 from seed_data.datatypes import ICD_10_CM, UCUM, US_CORE, Record, coding, concept, instant, past, us_core_profiles
 from seed_data.directory import PRACTITIONER_REFERENCE
 from seed_data.members import Member
@@ -25,6 +26,7 @@ US_CORE_CATEGORY = f"{US_CORE}/CodeSystem/us-core-category"
 PDEX = "http://hl7.org/fhir/us/davinci-pdex"
 
 SNOMED_OF = {  # the SNOMED CT concept beside an ICD-10-CM code, where one says the same
+    **{row.code: row.snomed for row in CONDITIONS.values()},
     "E11.9": "44054006",
     "I10": "59621000",
     "I25.10": "53741008",
@@ -85,6 +87,21 @@ class Chart:
         if not self.member.parent:
             return None
         return {"reference": f"RelatedPerson/relatedperson-{self.member.parent}-for-{self.member.key}"}
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether what no table tells of this member is drawn: for members of a series, and those with conditions."""
+        return bool(self.member.series or self.member.conditions)
+
+    @property
+    def doctor(self) -> str:
+        """The practitioner whom the member returns to."""
+        return self.member.primary_care or ("nakashima" if self.guardian else "okafor")
+
+    @property
+    def age(self) -> int:
+        """In whole years at as-of."""
+        return (self.as_of - self.member.birth_date).days * 100 // 36525
 
     def day(self, days_ago: int) -> date:
         return self.as_of - timedelta(days=days_ago)

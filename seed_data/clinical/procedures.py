@@ -14,11 +14,11 @@ from seed_data.clinical.chart import (
     practitioner,
     profiles,
 )
-from seed_data.clinical.devices import IMPLANTS
+from seed_data.clinical.devices import implants
 from seed_data.clinical.problems import problem_with
 from seed_data.clinical.visits import Visit
-from seed_data.datatypes import CPT, ICD_10_PCS, Record, coding, concept, named_reference
-from seed_data.directory import LOCATION
+from seed_data.datatypes import CPT, ICD_10_PCS, Record, coding, concept
+from seed_data.directory import LOCATION_REFERENCE
 from seed_data.members import Authorization
 from seed_data.scenarios.authorizations import COURSES, SERVICES
 
@@ -147,6 +147,12 @@ DONE: dict[str, tuple[Done, ...]] = {
     "clinic": (Done("injection", ((CPT, "20610"),), "Injection into the knee"),),
     "cardiology": (Done("heart-tracing", ((CPT, "93000"),), "Heart tracing"),),
     "imaging": (Done("scan", ((CPT, "72148"),), "Scan of the lower back", 1),),
+    "therapy": (Done("exercises", ((CPT, "97110"),), "Exercises with a therapist", 1),),
+    "eye-test": (Done("eye-test", ((CPT, "92014"),), "Eye test"),),
+    "birth": (Done("birth", ((ICD_10_PCS, "10E0XZZ"), (CPT, "59400")), "Birth", 6),),
+    "day-surgery": (Done("knee-look", ((CPT, "29881"),), "Knee looked into and mended", 1),),
+    "mammogram": (Done("breast-picture", ((CPT, "77067"),), "Breast X-ray"),),
+    "counseling": (Done("talk", ((CPT, "90834"),), "Talking therapy", 1),),
     "vision": (Done("eye-test", ((SNOMED, "36228007"),), "Eye test", status="unknown"),),
 }  # fmt: skip
 
@@ -154,7 +160,7 @@ DONE: dict[str, tuple[Done, ...]] = {
 def procedures(chart: Chart) -> list[Record]:
     """Everything done at the visits: fulfilling an order where there is one, with the device that was implanted."""
     ordered = {row.name: row for row in ORDERS.get(chart.member.key, ())}
-    implanted = {row.name for row in IMPLANTS.get(chart.member.key, ())}
+    implanted = {row.name for row in implants(chart)}
     return [
         _procedure(chart, visit, row, ordered.get(REQUEST_NAMES.get(visit.scenario, "")), row.device in implanted)
         for visit in chart.visits
@@ -183,7 +189,7 @@ def _procedure(chart: Chart, visit: Visit, row: Done, order: Order | None, impla
         **performed,
         recorder=practitioner(visit.practitioner),
         performer=[{"actor": practitioner(row.practitioner or visit.practitioner)}],
-        location=named_reference(LOCATION[visit.provider]),
+        location=LOCATION_REFERENCE[visit.provider],
         reasonCode=[diagnosis_concept(visit.diagnoses[0])],
         reasonReference=[reason] if reason else None,
         focalDevice=[{"manipulated": chart.reference("Device", row.device)}] if implanted else None,
