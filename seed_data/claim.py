@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from random import Random
 
 from seed_data.adjudication import ADJUDICATION_STATUS, Amounts, amount_elements, total_of
-from seed_data.conditions import CONDITIONS
+from seed_data.conditions import SENSITIVE
 from seed_data.coverage import Cover, cover_on
 from seed_data.datatypes import (
     C4BB_IDENTIFIER_TYPE,
@@ -18,13 +18,13 @@ from seed_data.datatypes import (
     Record,
     amount_of,
     carin,
-    coding,
     concept,
     instant,
     named_reference,
     past,
     period,
     reference,
+    security_labels,
 )
 from seed_data.directory import PRACTITIONER, TAXONOMY
 from seed_data.events import Event, colleague
@@ -36,8 +36,6 @@ SUPPORTING_INFO = f"{CARIN}/CodeSystem/C4BBSupportingInfoType"
 DIAGNOSIS_TYPE = f"{CARIN}/CodeSystem/C4BBClaimDiagnosisType"
 EX_DIAGNOSIS_TYPE = "http://terminology.hl7.org/CodeSystem/ex-diagnosistype"
 PAYEE_TYPE = "http://terminology.hl7.org/CodeSystem/payeetype"
-ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 RELATED = {
     "prior": concept("http://terminology.hl7.org/CodeSystem/ex-relatedclaimrelationship", "prior"),
     "replacedby": concept(f"{CARIN}/CodeSystem/C4BBRelatedClaimRelationshipCodes", "replacedby"),
@@ -176,9 +174,10 @@ def diagnosis(sequence: int, code: tuple[str, str], type_system: str, type_code:
 def _meta(setting: Setting, body: Body, changed: str) -> Record:
     meta: Record = {"lastUpdated": changed, "profile": PROFILES[body.profile, body.versions]}
     claim = setting.claim
-    security = claim.security or next((CONDITIONS[c].security for c in claim.conditions if CONDITIONS[c].security), "")
+    codes = (code for code, _ in setting.event.diagnoses)
+    security = claim.security or next((SENSITIVE[code] for code in codes if code in SENSITIVE), "")
     if security:
-        meta["security"] = [coding(CONFIDENTIALITY, "R"), coding(ACT_CODE, security)]
+        meta["security"] = security_labels(security)
     return meta
 
 

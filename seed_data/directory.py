@@ -263,6 +263,10 @@ WORKPLACE: dict[str, Record] = {row.key: ORGANIZATION[row.organization] for row 
 PRACTITIONER_REFERENCE: dict[str, Record] = {key: named_reference(found) for key, found in PRACTITIONER.items()}
 ORGANIZATION_REFERENCE: dict[str, Record] = {key: named_reference(found) for key, found in ORGANIZATION.items()}
 LOCATION_REFERENCE: dict[str, Record] = {key: named_reference(found) for key, found in LOCATION.items()}
+ROLE_REFERENCE: dict[str, Record] = {
+    key: {**reference(PRACTITIONER_ROLE[key]), "display": found["display"]}
+    for key, found in PRACTITIONER_REFERENCE.items()
+}
 WORKPLACE_KEY: dict[str, str] = {row.key: row.organization for row in PRACTITIONERS}
 OF_SPECIALTY: dict[str, tuple[str, ...]] = {
     specialty: tuple(row.key for row in PRACTITIONERS if row.specialty == specialty)

@@ -25,6 +25,7 @@ from seed_data.members import Member
 OMB = "urn:oid:2.16.840.1.113883.6.238"
 ETHNICITY = {True: ("2135-2", "Hispanic or Latino"), False: ("2186-5", "Not Hispanic or Latino")}
 SEX = {"female": "248152002", "male": "248153007"}  # SNOMED CT
+INTERPRETER = "http://hl7.org/fhir/StructureDefinition/patient-interpreterRequired"
 LANGUAGE = {"ar": "Arabic", "en": "English", "es": "Spanish", "so": "Somali", "vi": "Vietnamese", "zh": "Chinese"}
 
 
@@ -96,6 +97,7 @@ def patient(member: Member, draw: Random, as_of: date) -> Record:
             {"url": f"{US_CORE}/StructureDefinition/us-core-birthsex", "valueCode": member.gender[0].upper()},
             {"url": f"{US_CORE}/StructureDefinition/us-core-sex", "valueCode": SEX[member.gender]},
             *_tribe(member),
+            {"url": INTERPRETER, "valueBoolean": member.language != "en"},
         ],
         "identifier": [
             identifier(f"{IDENTIFIERS}/member", member.card_number, type_code="MB"),

@@ -28,9 +28,15 @@ from seed_data.datatypes import (
     reference,
     security_labels,
 )
-from seed_data.directory import LOCATION_REFERENCE, ORGANIZATION_REFERENCE, PRACTITIONER_ROLE
+from seed_data.directory import (
+    LOCATION_REFERENCE,
+    ORGANIZATION_REFERENCE,
+    PRACTITIONER_REFERENCE,
+    ROLE_REFERENCE,
+    WORKPLACE_KEY,
+)
 from seed_data.provenance import provenance
-from seed_data.scenarios.authorizations import Line
+from seed_data.scenarios.authorizations import Line, Named, Service
 
 PDEX = "http://hl7.org/fhir/us/davinci-pdex"
 PAS = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition"
@@ -179,11 +185,26 @@ def _total(case: Case, state: State, code: str, amount: Decimal) -> list[Record]
     return found
 
 
+def _named(kind: Named, practitioner: str, organization: str) -> Record:
+    if kind == "organization":
+        return ORGANIZATION_REFERENCE[organization]
+    return ROLE_REFERENCE[practitioner] if kind == "role" else PRACTITIONER_REFERENCE[practitioner]
+
+
+def _care_team(service: Service) -> list[Record]:
+    found = [care_team_member(1, service.practitioner, "rendering")]
+    if service.second:
+        for target in (ROLE_REFERENCE[service.second], ORGANIZATION_REFERENCE[WORKPLACE_KEY[service.second]]):
+            row = care_team_member(len(found) + 1, service.second, "referring")
+            found.append({**row, "provider": target})
+    return found
+
+
 def record(case: Case, state: State) -> Record:
     """The ExplanationOfBenefit of a request in a state; valid against PDex 2.0.0 and 2.2.0 at once."""
     member, service, asked = case.member, case.service, case.asked
     number = member.authorization_number(case.number)
-    provider = ORGANIZATION_REFERENCE[service.provider]
+    provider = _named(service.provided_by, service.practitioner, service.provider)
     units = state.allowed if any(state.allowed) else tuple(line.units for line in service.lines)
     code = "eligible" if any(state.allowed) else "submitted"
     amount = sum((_price(line, count) for line, count in zip(service.lines, units, strict=True)), Decimal(0))
@@ -205,7 +226,7 @@ def record(case: Case, state: State) -> Record:
         "patient": {"reference": f"Patient/{member.id}", "display": member.name},
         "billablePeriod": period(asked, asked + timedelta(days=service.days_valid)),
         "created": case.moments[0].at.isoformat(),
-        "enterer": reference(PRACTITIONER_ROLE[service.practitioner]),
+        "enterer": _named(service.asked_by, service.practitioner, service.provider),
         "insurer": case.coverage["payor"][0],
         "provider": provider,
         "priority": concept(
@@ -225,7 +246,7 @@ def record(case: Case, state: State) -> Record:
     if any(state.allowed) and state.decided:
         found["preAuthRef"] = [number]
         found["preAuthRefPeriod"] = [period(state.decided, valid_until(case, state))]
-    found["careTeam"] = [care_team_member(1, service.practitioner, "rendering")]
+    found["careTeam"] = _care_team(service)
     if sent:
         found["supportingInfo"] = [
             {"sequence": sequence, "category": concept(INFORMATION, "attachment"), "valueReference": target}

@@ -10,6 +10,7 @@ from seed_data.datatypes import CPT, HCPCS
 EventType = Literal[
     "received", "information-requested", "extended", "decided", "appealed", "appeal-decided", "cancelled"
 ]
+Named = Literal["organization", "practitioner", "role"]
 Decision = Literal["", "approved", "partially-approved", "denied"]
 
 
@@ -35,6 +36,9 @@ class Service:
     days_valid: int
     expedited: bool = False
     drug: bool = False
+    asked_by: Named = "role"  # what the request names as its enterer: the role of the one who asks, or the person
+    provided_by: Named = "organization"  # and as its provider
+    second: str = ""  # another practitioner on the care team, whose role and organization are named
     question: str = ""  # what the form sent with it asks; "" when none was sent
     note: str = ""  # what the clinical note sent with it says; "" when none was sent
 
@@ -47,12 +51,12 @@ SERVICES: dict[str, Service] = {
     ),
     "equipment": Service(
         "okafor", "steady-supply", ("G47.33", "Sleep apnea"),
-        (Line("12", (HCPCS, "E0601"), "Breathing machine for the night", 1, "940.00"),), 90,
+        (Line("12", (HCPCS, "E0601"), "Breathing machine for the night", 1, "940.00"),), 90, provided_by="practitioner",
         question="Pauses in breathing an hour, in the sleep test",
     ),
     "imaging": Service(
         "petrakis", "riverbend", ("I25.10", "Heart artery disease"),
-        (Line("62", (CPT, "75574"), "Heart scan", 1, "1480.00"),), 60,
+        (Line("62", (CPT, "75574"), "Heart scan", 1, "1480.00"),), 60, asked_by="practitioner",
         note="Chest tightness on stairs for two months.",
     ),
     "surgery": Service(
@@ -60,7 +64,7 @@ SERVICES: dict[str, Service] = {
         (
             Line("2", (CPT, "27447"), "New knee joint", 1, "31200.00"),
             Line("AE", (CPT, "97110"), "Physical therapy visits after it", 8, "135.00"),
-        ), 90, expedited=True, question="How far you can walk", note="Bone on bone on the inner side of the right knee.",
+        ), 90, expedited=True, provided_by="role", second="delacroix", question="How far you can walk", note="Bone on bone on the inner side of the right knee.",
     ),
     "home-nursing": Service(
         "lindqvist", "meadow-home", ("J44.9", "Chronic lung disease"),
