@@ -28,6 +28,7 @@ evidence: .venv/.test
 	@missed=0; \
 	$(BIN)/python -m loadtests.hot_path --output docs/evidence/hot_path.md || missed=$$?; \
 	$(BIN)/python -m loadtests.hot_path --postgresql --output docs/evidence/hot_path_postgresql.md || missed=$$?; \
+	$(BIN)/python -m loadtests.generate --output docs/evidence/generator.md || missed=$$?; \
 	exit $$missed
 
 docs: .venv/.run

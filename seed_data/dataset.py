@@ -21,7 +21,9 @@ from seed_data.lives.life import life
 from seed_data.ndjson import json_line
 from seed_data.records import Detail, authorization_event_lines, records
 
-MOST_MEMBERS = 999_999
+MOST = 999_999
+"""Members, and seeds: six digits, so that no id is longer than FHIR allows."""
+FIRST, LAST = date(1950, 1, 1), date(2199, 12, 31)
 EVENTS = "authorization_events.ndjson"
 UNITS = "reporting_units.toml"
 BLOCK: dict[Detail, int] = {"full": 10, "claims": 100}
@@ -38,12 +40,19 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for. `members` from 1 to 999,999; `seed` not negative; all of it decides the bytes."""
+    """What was asked for: all of it decides the bytes. `members` from 1 and `seed` from 0 to 999,999, `as_of` within FIRST and
+    LAST; raises DatasetError for anything else."""
 
     members: int
     seed: int
     as_of: date
     detail: Detail
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.members <= MOST and 0 <= self.seed <= MOST):
+            raise DatasetError(f"members are 1 to {MOST}, a seed is 0 to {MOST}; not {self.members} and {self.seed}")
+        if not FIRST <= self.as_of <= LAST:
+            raise DatasetError(f"the as-of day must be from {FIRST} to {LAST}, not {self.as_of}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class Written:
 def write(order: Order, output: Path, processes: int = 1, on_progress: Progress | None = None) -> Written:
     """Writes the members' records into `output`, one file for each type, what is referred to first; the directory is made if
     absent, files of an earlier run in it are replaced. Raises DatasetError when the directory holds anything else."""
-    _clear(output)
+    prepare(output)
     counted = 0
     with ExitStack() as stack:
         files: dict[str, IO[bytes]] = {}
@@ -80,7 +89,8 @@ def write(order: Order, output: Path, processes: int = 1, on_progress: Progress 
     return Written(tuple(sorted(output / name for name in files)), counted)
 
 
-def _clear(output: Path) -> None:
+def prepare(output: Path) -> None:
+    """Makes the directory, or empties it of an earlier data set. Raises DatasetError when it holds anything else."""
     output.mkdir(parents=True, exist_ok=True)
     found = sorted(output.iterdir())
     foreign = [path.name for path in found if not (_OURS.fullmatch(path.name) or path.name in {EVENTS, UNITS})]

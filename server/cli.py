@@ -203,7 +203,7 @@ def _readable(paths: list[Path]) -> None:
 def generate(
     members: Annotated[int, typer.Option("--members", min=1, max=999_999, help="How many members.")],
     output: Annotated[Path, typer.Option("--output", help="A directory for the files; made if absent.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, other members.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=999_999, help="Another seed, other members.")] = 1,
     as_of: Annotated[
         datetime | None,
         typer.Option("--as-of", formats=["%Y-%m-%d"], help="The day on which it is told; today if absent."),
@@ -219,12 +219,13 @@ def generate(
     """Write synthetic members' records as NDJSON, to be loaded with: patient-access load DIR."""
     import os
 
-    from seed_data.dataset import Order, write
+    from seed_data.dataset import Order, prepare, write
     from server import clock
     from server.progress import progress_bar
 
     day = as_of.date() if as_of else clock.now().date()
     order = Order(members, seed, day, detail.value)
+    prepare(output)
     with progress_bar("Generating") as advance:
         written = write(order, output, processes or os.cpu_count() or 1, advance)
     print(f"Wrote {written.resources:,} resources of {members:,} members into {output}, as of {day}.")

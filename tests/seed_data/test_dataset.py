@@ -1,14 +1,16 @@
 """The files of ``patient-access generate``: byte-identical, in loading order, and with the reporting units beside them."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from seed_data.dataset import EVENTS, UNITS, DatasetError, Order, write
+from seed_data.dataset import EVENTS, FIRST, LAST, UNITS, DatasetError, Order, block, write
 
 ORDER = Order(23, 41, date(2026, 11, 1), "full")
 
@@ -30,6 +32,26 @@ def test_the_same_arguments_give_the_same_bytes_in_any_number_of_processes(
 ) -> None:
     write(ORDER, tmp_path / "again", processes)
     assert digests(tmp_path / "again") == digests(folder)
+
+
+def test_ids_are_as_fhir_allows_for_the_largest_seed_and_number() -> None:
+    _, found = block(replace(ORDER, seed=999_999), 999_990, 999_999)
+    for name, lines in found.items():
+        for line in lines.splitlines():
+            assert re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", json.loads(line)["id"]), (name, line[:200])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"members": 0}, {"members": 10**6}, {"seed": -1}, {"seed": 10**6}, {"as_of": date(1949, 12, 31)}]
+)
+def test_what_cannot_be_made_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(DatasetError, match=re.escape(str(next(iter(wrong.values()))))):
+        replace(ORDER, **wrong)
+
+
+def test_it_can_be_told_on_the_first_and_the_last_day(tmp_path: Path) -> None:
+    for day in (FIRST, LAST):
+        assert write(Order(30, 1, day, "full"), tmp_path / str(day.year)).resources > 3000
 
 
 def test_another_seed_or_day_gives_other_bytes(folder: Path, tmp_path: Path) -> None:
