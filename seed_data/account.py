@@ -3,7 +3,7 @@
 Both are counted for each Coverage and calendar year; a claim that was replaced or taken back counts for nothing.
 https://hl7.org/fhir/us/carin-bb/Common_Payer_Consumer_Data_Set.html"""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
 
@@ -107,11 +107,11 @@ def _share(line: Amounts, claim: Claim, benefit: str, benefits: Benefits, used: 
         copay = min(benefits.copays.get(benefit, 0), left, room) if is_first else 0
         # of a visit within the monthly fee the plan allows what the member pays, and nothing more
         discount = line.submitted - copay if claim.capitated else line.discount
-        return replace(line, discount=discount, copay=copay)
+        return Amounts(line.submitted, discount, line.noncovered, 0, copay, 0, line.prior_payer)
     deductible = min(left, benefits.deductible - used.deductible, room)
     percent = benefits.coinsurance if claim.in_network else benefits.out_of_network_coinsurance
     coinsurance = min((left - deductible) * percent // 100, room - deductible)
-    return replace(line, deductible=deductible, coinsurance=coinsurance)
+    return Amounts(line.submitted, line.discount, line.noncovered, deductible, 0, coinsurance, line.prior_payer)
 
 
 def _second(line: Amounts) -> Amounts:

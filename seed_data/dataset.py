@@ -16,7 +16,7 @@ from shutil import copyfile
 from typing import IO
 
 from seed_data.datatypes import Record
-from seed_data.generate import LOADING_ORDER, shared_records
+from seed_data.generate import EVENTS, LOADING_ORDER, shared_records
 from seed_data.lives.life import life
 from seed_data.ndjson import json_line
 from seed_data.records import Detail, authorization_event_lines, records
@@ -24,9 +24,8 @@ from seed_data.records import Detail, authorization_event_lines, records
 MOST = 999_999
 """Members, and seeds: six digits, so that no id is longer than FHIR allows."""
 FIRST, LAST = date(1950, 1, 1), date(2199, 12, 31)
-EVENTS = "authorization_events.ndjson"
 UNITS = "reporting_units.toml"
-BLOCK: dict[Detail, int] = {"full": 10, "claims": 100}
+BLOCK: dict[Detail, int] = {"full": 10, "claims": 50}
 """Members in a block: a few megabytes of records."""
 _OURS = re.compile(r"\d\d-[A-Za-z]+\.ndjson")
 
@@ -47,6 +46,7 @@ class Order:
     seed: int
     as_of: date
     detail: Detail
+    drugs: bool = False  # with prior authorizations of medicines
 
     def __post_init__(self) -> None:
         if not (1 <= self.members <= MOST and 0 <= self.seed <= MOST):
@@ -129,13 +129,13 @@ def _blocks(order: Order, processes: int) -> Iterator[tuple[int, _Block]]:
 
 def block(order: Order, first: int, last: int) -> _Block:
     """How many resources the members of these numbers have, and the lines of each file."""
-    found: dict[str, bytearray] = {}
+    found: dict[str, list[bytes]] = {}
     counted = 0
     for number in range(first, last + 1):
         member = life(order.seed, number, order.as_of, order.detail)
-        for record in records(member, order.seed, order.as_of, order.detail):
-            found.setdefault(_file_name(record), bytearray()).extend(json_line(record))
+        for record in records(member, order.seed, order.as_of, order.detail, order.drugs):
+            found.setdefault(_file_name(record), []).append(json_line(record))
             counted += 1
-        for line in authorization_event_lines(member, order.seed, order.as_of):
-            found.setdefault(EVENTS, bytearray()).extend(json_line(line))
-    return counted, {name: bytes(lines) for name, lines in found.items()}
+        for line in authorization_event_lines(member, order.seed, order.as_of, order.drugs):
+            found.setdefault(EVENTS, []).append(json_line(line))
+    return counted, {name: b"".join(lines) for name, lines in found.items()}

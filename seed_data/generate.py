@@ -11,12 +11,13 @@ from seed_data.datatypes import Record
 from seed_data.directory import directory
 from seed_data.ndjson import write_lines
 from seed_data.personas import LOGINS, MEMBERS, Login
-from seed_data.records import records
+from seed_data.records import authorization_event_lines, records
 
-__all__ = ["AS_OF", "LOGINS", "SEED", "Login", "resources", "write_ndjson"]
+__all__ = ["AS_OF", "LOGINS", "SEED", "Login", "resources", "write_authorization_events", "write_ndjson"]
 
 SEED = 2026
 AS_OF = date(2026, 11, 1)
+EVENTS = "authorization_events.ndjson"
 LOADING_ORDER = (  # what is referred to before what refers to it
     "Organization",
     "Endpoint",
@@ -55,3 +56,10 @@ def write_ndjson(output: Path, seed: int = SEED, as_of: date = AS_OF) -> list[Pa
     for path, lines in zip(paths, by_type.values(), strict=True):
         write_lines(path, lines)
     return paths
+
+
+def write_authorization_events(output: Path, seed: int = SEED, as_of: date = AS_OF) -> Path:
+    """Writes what happened to the personas' prior authorizations into `output`, a line for each event, and returns the file."""
+    path = output / EVENTS
+    write_lines(path, (line for member in MEMBERS for line in authorization_event_lines(member, seed, as_of)))
+    return path

@@ -97,12 +97,12 @@ def _loaded(database: Database) -> str:
 
 def _seed(database: Database, settings: Settings) -> None:
     """Generate the synthetic payer's records, load them, and let its members sign in."""
-    from seed_data.generate import LOGINS, write_ndjson
+    from seed_data.generate import LOGINS, write_authorization_events, write_ndjson
     from server.authorization.identity import add_account, mark_test_member
     from server.ingest.load import load
 
     print("Generating the synthetic members' records ...", flush=True)
-    paths = write_ndjson(SEED)
+    paths = [*write_ndjson(SEED), write_authorization_events(SEED)]
     with progress_bar("Loading") as advance:
         report = load(database, settings, paths, on_progress=advance)
     if report.exit_code:

@@ -38,7 +38,10 @@ def life(seed: int, number: int, as_of: date, detail: Literal["full", "claims"] 
     told = sorted((c for c in happenings.claims if c.days_ago >= died), key=lambda c: c.days_ago)[: MOST_CLAIMS[detail]]
     asked = [covering(enrolled, row.days_ago) and row.days_ago > died for row in happenings.authorizations]
     renumbered = {old: sum(map(bool, asked[:old])) for old in range(1, len(asked) + 1) if asked[old - 1]}
-    claims = [replace(claim, authorization=renumbered.get(claim.authorization, 0)) for claim in told]
+    claims = [
+        replace(claim, authorization=renumbered.get(claim.authorization, 0)) if claim.authorization else claim
+        for claim in told
+    ]
     return Member(
         number=number,
         key=f"{seed}-{number:06d}",

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from seed_data.dataset import EVENTS, FIRST, LAST, UNITS, DatasetError, Order, block, write
+from seed_data.dataset import FIRST, LAST, UNITS, DatasetError, Order, block, write
+from seed_data.generate import EVENTS, write_authorization_events
+from seed_data.personas import MEMBERS
 
 ORDER = Order(23, 41, date(2026, 11, 1), "full")
 
@@ -84,7 +86,7 @@ def test_it_says_how_many_resources_it_wrote_and_how_far_it_is(tmp_path: Path) -
     )
     lines = sum(len(path.read_bytes().splitlines()) for path in written.paths if path.name != EVENTS)
     assert written.resources == lines
-    assert told == [(100, 150), (150, 150)]
+    assert told == [(50, 150), (100, 150), (150, 150)]
 
 
 @pytest.mark.parametrize(("detail", "least", "most"), [("claims", 15, 25), ("full", 240, 360)])
@@ -108,3 +110,9 @@ def test_a_directory_with_anything_else_in_it_is_left_alone(tmp_path: Path) -> N
         write(ORDER, tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_personas_events_are_written_too(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in write_authorization_events(tmp_path).read_text(encoding="utf-8").splitlines()]
+    received = [line["member"] for line in lines if line["eventType"] == "received"]
+    assert sorted(received) == sorted(member.id for member in MEMBERS for _ in member.authorizations)
