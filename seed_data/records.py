@@ -35,8 +35,9 @@ CLAIMS: dict[ClaimKind, Callable[[Setting, Random], Record]] = {
 }
 
 
-def records(member: Member, seed: int, as_of: date, detail: Detail = "full") -> Iterator[Record]:
-    """A member's records, each Patient before what refers to it; they depend on these arguments alone.
+def records(member: Member, seed: int, as_of: date, detail: Detail = "full", drugs: bool = False) -> Iterator[Record]:
+    """A member's records, each Patient before what refers to it; they depend on these arguments alone. With `drugs` the prior
+    authorizations of medicines are among them.
 
     Raises LookupError when a claim of the row falls on a day without enrolment."""
     draw = Random(f"{seed} {member.key}")
@@ -53,16 +54,16 @@ def records(member: Member, seed: int, as_of: date, detail: Detail = "full") -> 
         yield from batch
         if batch:
             yield provenance(f"{member.key}-{name}", batch, payer)
-    yield from prior_authorizations(list(cases(member, covered, seed, as_of)), as_of)
+    yield from prior_authorizations(list(cases(member, covered, seed, as_of, drugs)), as_of)
     if detail == "full":
         yield from clinical(member, seed, as_of)
 
 
-def authorization_event_lines(member: Member, seed: int, as_of: date) -> Iterator[Record]:
+def authorization_event_lines(member: Member, seed: int, as_of: date, drugs: bool = False) -> Iterator[Record]:
     """What happened to the member's prior authorizations, a line for each event (docs/authorization-events.md)."""
     if member.authorizations:
         covered = coverages(member, Random(f"{seed} {member.key}"), as_of)
-        for case in cases(member, covered, seed, as_of):
+        for case in cases(member, covered, seed, as_of, drugs):
             yield from event_lines(case)
 
 

@@ -211,6 +211,7 @@ def generate(
     detail: Annotated[
         Detail, typer.Option("--detail", help="full: about 300 resources a member; claims: about 20, nothing clinical.")
     ] = Detail.FULL,
+    drugs: Annotated[bool, typer.Option("--drugs", help="With prior authorizations of medicines; else none.")] = False,
     processes: Annotated[
         int | None,
         typer.Option("--processes", min=1, max=64, help="The bytes are the same for any number; all cores if absent."),
@@ -224,7 +225,7 @@ def generate(
     from server.progress import progress_bar
 
     day = as_of.date() if as_of else clock.now().date()
-    order = Order(members, seed, day, detail.value)
+    order = Order(members, seed, day, detail.value, drugs)
     prepare(output)
     with progress_bar("Generating") as advance:
         written = write(order, output, processes or os.cpu_count() or 1, advance)

@@ -246,6 +246,11 @@ def notes(chart: Chart) -> list[Record]:
         found += _notes(chart, visit, number)
         for row in REPORTS.get(visit.scenario, ()):
             found += _report(chart, visit, row)
+    if chart.member.key == "fairweather":
+        visit = chart.visits[0]
+        wishes = _attachment("No breathing machine. Let me go home.", "Advance directive")
+        kind = concept(LOINC, "42348-3", "Advance directive")
+        found.append(_document(chart, visit, f"wishes-{visit.name}", kind, "current", [wishes]))
     if chart.member.key == "vantongeren":
         visit = chart.visits[0]
         kind = concept(NULL_FLAVOR, "UNK", "Not known")

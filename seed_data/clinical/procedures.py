@@ -111,7 +111,11 @@ def _of_authorization(number: int, row: Authorization) -> Order:
 def service_requests(chart: Chart) -> list[Record]:
     rows = [
         *ORDERS.get(chart.member.key, ()),
-        *(_of_authorization(number, row) for number, row in enumerate(chart.member.authorizations, 1)),
+        *(
+            _of_authorization(number, row)
+            for number, row in enumerate(chart.member.authorizations, 1)
+            if not SERVICES[row.scenario].drug
+        ),
     ]
     return [_service_request(chart, row, chart.visit_before(chart.day(row.days_ago))) for row in rows]
 

@@ -95,7 +95,7 @@ def sign(chart: Chart, kind: str, name: str, day: date, value: Decimal | int, **
         chart,
         f"{kind}-{name}",
         day,
-        profiles(row.profile),
+        profiles("us-core-vital-signs", row.profile) if name == "monitor" else profiles(row.profile),
         code=concept(LOINC, row.code, row.text),
         effectiveDateTime=chart.when(day),
         valueQuantity=measured(value, row.unit, row.ucum),

@@ -94,6 +94,9 @@ class Happenings:
             else:
                 self._acute(row)
         self._teeth_and_eyes()
+        lungs = next((row.since for row in had if row.condition == "asthma"), 0)
+        if lungs and self._age >= 30:
+            self._ask("approved", "infusion", min(lungs, self._window) // 2)
 
     def _add(
         self,

@@ -80,9 +80,9 @@ SERVICES: dict[str, Service] = {
         (Line("62", (CPT, "72148"), "Scan of the lower back", 1, "940.00"),), 60, note="Pain down the left leg for ten weeks.",
     ),
     "infusion": Service(
-        "bautista", "riverbend", ("K50.90", "Crohn's disease"),
-        (Line("92", (HCPCS, "J1745"), "Medicine given through a vein", 40, "88.00"),), 180, drug=True,
-        note="Two other medicines did not work.",
+        "oyelowo", "quarry-heart", ("J45.909", "Asthma"),
+        (Line("92", (HCPCS, "J2357"), "Asthma medicine given as an injection", 60, "42.00"),), 180, drug=True,
+        note="Two other medicines did not keep the asthma down.",
     ),
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ Driven by the machine-readable requirements beside the repository (env SHARED, e
 import json
 import os
 import re
+import tarfile
 from base64 import b64decode
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -180,7 +181,7 @@ def test_a_care_team_has_participants_of_all_four_kinds(clinical_records: list[R
 
 
 def test_diagnoses_of_a_visit_are_those_of_its_claim(everything: dict[str, Record]) -> None:
-    claims = defaultdict(set)
+    claims: dict[tuple[str, str], set[str]] = defaultdict(set)
     for record in everything.values():
         if record["resourceType"] == "ExplanationOfBenefit" and record["use"] == "claim":
             claims[record["patient"]["reference"], record["billablePeriod"]["start"]].update(
@@ -380,3 +381,27 @@ def test_at_least_nine_tenths_of_must_supports_appear(
     count = sum(len(group["must_support"].get(kind, [])) for kind in ("elements", "slices", "extensions"))
     print(f"US Core {version} {name}: {count - len(missing)} of {count}; missing: {', '.join(missing) or 'nothing'}")
     assert name in ELSEWHERE or len(set(missing) - WITHOUT_A_ROW) <= count / 10, missing
+
+
+@pytest.mark.parametrize("version", ["6.1.0", "7.0.0"])
+def test_every_us_core_profile_is_claimed_by_somebodys_record(version: str, everything: dict[str, Record]) -> None:
+    path = SHARED / "implementation-guides" / f"hl7.fhir.us.core-{version}.tgz"
+    if not path.exists():
+        pytest.skip(f"no {path.name}: set SHARED to the directory that has implementation-guides/{path.name}")
+    published = set()
+    with tarfile.open(path) as archive:
+        for entry in archive:
+            if re.fullmatch(r"package/StructureDefinition-.*\.json", entry.name):
+                file = archive.extractfile(entry)
+                assert file is not None
+                definition = json.load(file)
+                if definition["kind"] == "resource" and definition["derivation"] == "constraint":
+                    published.add(f"{definition['url']}|{version}")
+    claimed = {profile for record in everything.values() for profile in record["meta"].get("profile", ())}
+    assert len(published) > 40
+    assert published <= claimed
+
+
+def test_an_advance_directive_is_among_the_documents(clinical_records: list[Record]) -> None:
+    kinds = [record["type"] for record in clinical_records if record["resourceType"] == "DocumentReference"]
+    assert "42348-3" in {row["code"] for kind in kinds for row in kind["coding"]}

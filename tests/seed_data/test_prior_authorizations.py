@@ -1,5 +1,6 @@
 """The life of a prior authorization: every course, its records over time, and the events that tell the same story."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -14,7 +15,8 @@ from seed_data.authorization_documents import documents
 from seed_data.authorization_events import Case, cases, event_lines
 from seed_data.authorization_states import states
 from seed_data.coverage import coverages
-from seed_data.generate import AS_OF, SEED
+from seed_data.dataset import Order, block
+from seed_data.generate import AS_OF, EVENTS, SEED
 from seed_data.members import Authorization, Claim, Member
 from seed_data.personas import MEMBER
 from seed_data.prior_authorizations import history, prior_authorizations
@@ -226,6 +228,16 @@ def test_a_medicine_is_left_out_unless_asked_for() -> None:
     both = list(cases(member, covered(member), SEED, AS_OF, drugs=True))
     assert [case.service.drug for case in both] == [True, False]
     assert [next(event_lines(case))["drug"] for case in both] == [True, False]
+
+
+def test_generated_lives_ask_for_medicines_only_when_that_was_ordered() -> None:
+    order = Order(60, 5, AS_OF, "claims")
+    for drugs in (False, True):
+        _, files = block(replace(order, drugs=drugs), 1, 60)
+        lines = [json.loads(line) for line in files[EVENTS].splitlines()]
+        shown = {json.loads(line)["id"] for name in files if "Explanation" in name for line in files[name].splitlines()}
+        assert any(line["drug"] for line in lines) == drugs
+        assert {line["authorization"] for line in lines} <= shown
 
 
 def test_what_was_sent_and_the_letter_are_linked_and_exist() -> None:
