@@ -11,6 +11,7 @@ from seed_data.clinical.chart import (
     LOINC,
     NULL_FLAVOR,
     SNOMED,
+    UNKNOWN,
     Chart,
     measured,
     observation_category,
@@ -184,7 +185,8 @@ REPORTS: dict[str, tuple[Report, ...]] = {  # by scenario of the visit
     ),
     "lungs": (
         Report("chest-picture", RADIOLOGY, "imaging", ("18748-4", "X-ray of the chest"), "Shadow in the right lower lung.",
-               "lindqvist", status="preliminary", test="leukocytes"),
+               "lindqvist", (Finding("chest", "59776-5", "What the X-ray shows", {"dataAbsentReason": UNKNOWN}),),
+               "preliminary", "leukocytes"),
     ),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from seed_data.clinical.chart import (
     LOINC,
+    UNKNOWN,
     UNKNOWN_EXTENSION,
     US_CORE_CATEGORY,
     Chart,
@@ -77,7 +78,10 @@ SCREENINGS: dict[str, tuple[Screening, ...]] = {
     "mbeki-larsen": (
         Screening(
             "hunger", "Food at home", 66, "sdoh", ("88121-9", "Food at home"),
-            (("hunger-risk", "88124-3", "Risk of hunger", _coded(("LA19983-8", "No risk"))),),
+            (
+                ("worried", "88122-7", "Worried about food", {"dataAbsentReason": UNKNOWN}),
+                ("hunger-risk", "88124-3", "Risk of hunger", _coded(("LA19983-8", "No risk"))),
+            ),
             status="amended",
         ),
         Screening("mood", "How you have felt", 46, "", ("55757-9", "How you have felt"), (), status="in-progress", by="member"),
@@ -134,7 +138,11 @@ def _answer(value: dict[str, Any]) -> dict[str, Any]:
 def _items(screening: Screening) -> list[Record]:
     """The questions with their answers, below the last of them one more, then a group about the talk itself."""
     asked: list[Record] = [
-        {"linkId": str(number), "text": text, "answer": [_answer(value)]}
+        {
+            "linkId": str(number),
+            "text": text,
+            **({"answer": [_answer(value)]} if "dataAbsentReason" not in value else {}),
+        }
         for number, (_, _, text, value) in enumerate(screening.findings, 1)
     ]
     if not asked:
