@@ -26,8 +26,10 @@ from seed_data.claim import (
 )
 from seed_data.datatypes import PLACE_OF_SERVICE, UCUM, Record, coding, concept, named_reference, quantity
 from seed_data.directory import ORGANIZATION
+from seed_data.events import event
 from seed_data.scenarios.visits import VISITS, Service, Visit
 
+INSTITUTIONAL = {"inpatient", "outpatient"}
 TRANSPORT_REASON = "https://x12.org/codesystem.x12.org/ambulance-transport-reason-codes"
 
 
@@ -46,10 +48,16 @@ def _transport(setting: Setting) -> list[Record]:
         information(8, "roudtrippurpose", valueString="Taken to hospital and later home again"),
         information(9, "stretcherpurpose", valueString="Could not sit up safely"),
         information(10, "pickuplocation", valueString=home),
-        information(
-            11, "dropofflocation", valueString="Northgate Regional Hospital, 800 Northgate Drive, Columbus, OH"
-        ),
+        information(11, "dropofflocation", valueString=_hospital(setting)),
     ]
+
+
+def _hospital(setting: Setting) -> str:
+    """Where the ride ended: the hospital that billed for that day, or the nearest one."""
+    that_day = (c for c in setting.member.claims if c.days_ago == setting.claim.days_ago and c.kind in INSTITUTIONAL)
+    hospital = ORGANIZATION[next((event(claim).provider for claim in that_day), "northgate")]
+    place = hospital["address"][0]
+    return f"{hospital['name']}, {place['line'][0]}, {place['city']}, {place['state']}"
 
 
 def _item(sequence: int, service: Service, amounts: Amounts, setting: Setting, visit: Visit) -> Record:
@@ -76,8 +84,8 @@ def _item(sequence: int, service: Service, amounts: Amounts, setting: Setting, v
 
 def professional(setting: Setting, draw: Random) -> Record:
     """A doctor's, ambulance's or optician's claim; the amounts stand on the lines."""
-    visit, event = VISITS[setting.claim.scenario], setting.event
-    provider = ORGANIZATION[event.provider]
+    visit, met = VISITS[setting.claim.scenario], setting.event
+    provider = ORGANIZATION[met.provider]
     supporting_info = [
         information(2, "servicefacility", valueReference=named_reference(provider)),
         *account_numbers(setting, 3),
@@ -90,8 +98,8 @@ def professional(setting: Setting, draw: Random) -> Record:
         care_team=care_team(setting, visit.care_team),
         supporting_info=supporting_info + (_transport(setting) if visit.transport else []),
         diagnosis=[
-            diagnosis(1, event.diagnoses[0], EX_DIAGNOSIS_TYPE, "principal"),
-            *(diagnosis(2 + n, code, DIAGNOSIS_TYPE, "secondary") for n, code in enumerate(event.diagnoses[1:])),
+            diagnosis(1, met.diagnoses[0], EX_DIAGNOSIS_TYPE, "principal"),
+            *(diagnosis(2 + n, code, DIAGNOSIS_TYPE, "secondary") for n, code in enumerate(met.diagnoses[1:])),
         ],
         item=[
             _item(number, service, amounts, setting, visit)

@@ -42,8 +42,10 @@ def decided(draw: Random, claims: list[Claim], spells: tuple[Spell, ...], paid_b
         row = _payment(draw, claim, paid_by)
         if row.payment != "paid" and row.kind != "pharmacy" and draw.randrange(100) < 45:
             corrections = 2 if draw.randrange(8) == 0 else 1
-            for step in range(corrections):
-                found.append(replace(row, replaces=number + step - 1 if step else 0, replaced_by=number + step + 1))
+            if corrections == 2:  # first nothing was paid, then a part, then all
+                found.append(replace(row, payment="denied", replaced_by=number + 1))
+                row = replace(row, payment="partiallypaid", replaces=number)
+            found.append(replace(row, replaced_by=number + corrections))
             row = replace(row, payment="paid", refusal="", replaces=number + corrections - 1)
         found.append(row)
         number = len(found)

@@ -179,7 +179,7 @@ def test_events_are_told_of_every_authorization(members: list[Member]) -> None:
     asked = [member for member in members if member.authorizations]
     assert len(asked) > 20
     for member in asked:
-        lines = list(authorization_event_lines(member, SEED, AS_OF))
+        lines = list(authorization_event_lines(member, SEED, AS_OF, drugs=True))
         received = [line for line in lines if line["eventType"] == "received"]
         assert len(received) == len(member.authorizations)
         assert {line["member"] for line in lines} == {member.id}
