@@ -13,11 +13,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from loadtests.evidence import machine
 from tests.conformance import undecided
 from tests.conformance.checked_guides import CARRIERS, GUIDES, PACKAGES, CheckedGuide, unchecked
 from tests.conformance.package_cache import companion, definitions, install
@@ -231,7 +233,10 @@ def main() -> int:
     print("\n".join(lines))
     if options.output:
         title = f"# The official HL7 validator over the personas and {options.members} generated members"
-        options.output.write_text("\n".join([title, "", *lines]) + "\n", encoding="utf-8")
+        more = ' CONFORMANCE_ARGS="--everything"' if options.everything else ""
+        command = f"    make conformance MEMBERS={options.members}{more}"
+        about = f"{datetime.now(UTC):%Y-%m-%d}, {machine()}."
+        options.output.write_text("\n".join([title, "", command, "", about, "", *lines]) + "\n", encoding="utf-8")
     return int(outcome.failed)
 
 

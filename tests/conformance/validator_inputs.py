@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from seed_data.generate import write_ndjson
+from seed_data.generate import AS_OF, write_ndjson
 from server.settings import Settings
 from server.specification.registry import RESOURCES
 from server.storage import migrate
@@ -48,13 +48,10 @@ def generated(members: int, seed: int) -> list[Record]:
     if not members:
         return []
     with tempfile.TemporaryDirectory() as directory:
-        options = ["--members", str(members), "--seed", str(seed), "--output", directory, "--detail", "full"]
-        subprocess.run(
-            [*COMMAND, "generate", *options],
-            check=True,
-            env=environment("sqlite://", "http://127.0.0.1:1"),
-            stdout=subprocess.PIPE,
-        )
+        options = ["--members", str(members), "--seed", str(seed), "--output", directory, "--as-of", AS_OF.isoformat()]
+        own = environment("sqlite://", "http://127.0.0.1:1")
+        done = subprocess.run([*COMMAND, "generate", *options], check=False, env=own, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
         return list(_read(sorted(Path(directory).rglob("*.ndjson"))))
 
 
