@@ -290,7 +290,7 @@ def _partly_unknown(chart: Chart) -> list[Record]:
             {"code": concept(LOINC, "96609-3", "Average diastolic"), "dataAbsentReason": UNKNOWN},
         ],
     )
-    missing = [_missing(chart, kind, day) for kind in SIGNS]
+    missing = [_missing(chart, kind, day) for kind in SIGNS if kind != "bmi"]  # FHIR 4.0.1 wants a value of that one
     panels = [
         _observation(
             chart,
