@@ -3,14 +3,18 @@
 https://hl7.org/fhir/uv/bulkdata/ (NDJSON). Members are made in blocks; a block depends on its numbers alone, blocks are written in
 their order, and only a few are in memory at a time."""
 
+import os
 import re
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from shutil import copyfile
 from typing import IO
@@ -116,15 +120,31 @@ def _blocks(order: Order, processes: int) -> Iterator[tuple[int, _Block]]:
         for first, last in spans:
             yield last, block(order, first, last)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _serve_the_parent) as pool:
         waiting: deque[tuple[int, Future[_Block]]] = deque()
-        for first, last in spans:
-            waiting.append((last, pool.submit(block, order, first, last)))
-            if len(waiting) >= 2 * processes:
-                number, made = waiting.popleft()
+        try:
+            for first, last in spans:
+                waiting.append((last, pool.submit(block, order, first, last)))
+                if len(waiting) >= 2 * processes:
+                    number, made = waiting.popleft()
+                    yield number, made.result()
+            for number, made in waiting:
                 yield number, made.result()
-        for number, made in waiting:
-            yield number, made.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _serve_the_parent() -> None:
+    """Leaves Ctrl-C to the parent process, and ends when that has ended, however it did."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 def block(order: Order, first: int, last: int) -> _Block:

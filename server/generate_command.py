@@ -32,7 +32,12 @@ def generate(
     drugs: Annotated[bool, typer.Option("--drugs", help="With prior authorizations of medicines; else none.")] = False,
     processes: Annotated[
         int | None,
-        typer.Option("--processes", min=1, max=64, help="The bytes are the same for any number; all cores if absent."),
+        typer.Option(
+            "--processes",
+            min=1,
+            max=64,
+            help="The bytes are the same for any number; all cores, four at most, if absent.",
+        ),
     ] = None,
 ) -> None:
     """Write synthetic members' records as NDJSON, to be loaded with: patient-access load DIR."""
@@ -46,5 +51,5 @@ def generate(
     order = Order(members, seed, day, detail.value, drugs)
     prepare(output)
     with progress_bar("Generating") as advance:
-        written = write(order, output, processes or os.cpu_count() or 1, advance)
+        written = write(order, output, processes or min(os.cpu_count() or 1, 4), advance)
     print(f"Wrote {written.resources:,} resources of {members:,} members into {output}, as of {day}.")
