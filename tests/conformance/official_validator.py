@@ -29,7 +29,7 @@ from tests.conformance.validator_inputs import Record, answers, generated, of_ea
 ROOT = Path(__file__).parents[2]
 VAR = ROOT / "var" / "conformance"
 THREADS = 2
-MEMORY = "-Xmx4g"
+MEMORY = "-Xmx3g"
 ERRORS = {"error", "fatal"}
 SHOWN = 60
 
@@ -63,6 +63,7 @@ class Outcome:
     missed: list[str] = field(default_factory=list)
     unchecked: Counter[str] = field(default_factory=Counter)
     absent: list[str] = field(default_factory=list)
+    systems: set[str] = field(default_factory=set)
 
     @property
     def failed(self) -> bool:
@@ -154,6 +155,8 @@ def _judge(
             outcome.validated[guide.name] += key not in errors
             continue
         text = row["text"]
+        if match := undecided.UNKNOWN_SYSTEM.match(text):
+            outcome.systems.add(match[1])
         message = Message(guide.name, row["name"], row["severity"], row["path"], row.get("id") or "", text)
         is_error = message.severity in ERRORS or undecided.misspelt(text)
         reason = undecided.explained(guide.name, text, defined) if is_error else None
@@ -189,6 +192,9 @@ def report(outcome: Outcome, seconds: float, everything: bool) -> Iterator[str]:
         yield f"| {kind} | {reason} | {count:,} |"
     yield ""
     yield f"Packages that a guide depends on and that are not in the folder: {', '.join(sorted(outcome.absent)) or 'none'}."
+    unused = sorted(set(undecided.ABSENT_CODE_SYSTEMS) - outcome.systems)
+    yield ""
+    yield f"Code systems with a reason of which no message speaks: {', '.join(unused) or 'none'}."
     for severity, kinds in sorted(outcome.others.items(), reverse=True):
         yield ""
         yield f"{sum(kinds.values()):,} messages of severity {severity}, {len(kinds)} kinds:"
