@@ -5,7 +5,7 @@ There are two ways to a row, and one way on from it:
 
     personas.MEMBERS     written by hand, for stories an app must get right ──┐
                                                                               ├─► Member ─► records.records(member, seed, as_of)
-    lives.life.life()     drawn from Random(f"{seed}:{number}") alone     ────┘
+    lives.life.life()    drawn from Random(f"{seed}:{number}") alone      ────┘
 
     Member.spells         when enrolled in which plan          ─► coverage         Coverage, its plan and reporting unit
     Member.conditions     what the member has or had           ─┐  conditions      CONDITIONS: codes, medicines, tests, specialist
@@ -20,6 +20,6 @@ There are two ways to a row, and one way on from it:
 - A member's records depend on the seed, the as-of date and the row alone: `Random(f"{seed} {key}")` for the administrative
   and financial ones, `Random(f"{seed} {key} clinical")` for the clinical ones. No clock, no hash, no order of a set, no locale.
 - Builders make plain dictionaries, and may share their unchanging parts: never change a record after it is made.
-- Money is whole cents (int) until it is written: `datatypes.dollars(cents)`.
+- Money is whole cents (int) until it is written: `datatypes.amount_of(cents)`.
 
 `generate.resources()` gives everything about the personas; `dataset.write` the files of `patient-access generate`."""

@@ -8,7 +8,6 @@ from random import Random
 from seed_data.members import Claim, Payment, Spell
 
 REFUSALS = ("18", "29", "50", "96", "119", "197")
-INSTITUTIONAL = {"inpatient", "outpatient"}
 CAPITATED = {"office", "follow-up", "telehealth", "annual", "checkup"}
 
 

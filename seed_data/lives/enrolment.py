@@ -52,11 +52,13 @@ def spells(draw: Random, segment: Segment, as_of: date) -> tuple[Spell, ...]:
             late = min(since, 150 + draw.randrange(90))
             found = (Spell(plan, late, None, max(2, late - 60 - draw.randrange(40))),)
         case number if number < 97:  # ended
-            found = (Spell(plan, since, 20 + draw.randrange(300)),)
+            found = (Spell(plan, since, 20 + draw.randrange(min(300, since - 25))),)
         case _:  # new
             found = (Spell(plan, min(since, 60 + draw.randrange(120))),)
     if segment == "medicare" and draw.randrange(100) < 14:
-        found = (*found, Spell("medicaid", found[0].since - draw.randrange(100), found[-1].until))
+        ends = found[-1].until
+        since = max(found[0].since - draw.randrange(100), (ends or 0) + 1)
+        found = (*found, Spell("medicaid", since, ends))
     return found
 
 

@@ -28,12 +28,13 @@ def life(seed: int, number: int, as_of: date, detail: Literal["full", "claims"] 
     age, window = who.age(as_of), min(WINDOW[detail], (as_of - who.birth_date).days - 1)
     enrolled = _since_birth(spells(draw, segment, as_of), (as_of - who.birth_date).days)
     died = 30 + draw.randrange(200) if age >= 70 and draw.randrange(100) < 4 else 0
+    died = died if enrolled[0].since > died else 0
     had = conditions(draw, age, who.gender, max(1, window))
     around = circle(draw, age)
     happenings = Happenings(draw, around, age, who.gender, window)
     happenings.live(had)
     if died:
-        enrolled = tuple(spell for spell in enrolled if spell.since > died) or enrolled[:1]
+        enrolled = tuple(spell for spell in enrolled if spell.since > died)
         enrolled = tuple(replace(spell, until=max(died, spell.until or 0)) for spell in enrolled)
     told = sorted((c for c in happenings.claims if c.days_ago >= died), key=lambda c: c.days_ago)[: MOST_CLAIMS[detail]]
     asked = [covering(enrolled, row.days_ago) and row.days_ago > died for row in happenings.authorizations]

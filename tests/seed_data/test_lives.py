@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from seed_data.dataset import FIRST, LAST
 from seed_data.events import event
 from seed_data.generate import shared_records
 from seed_data.lives.life import life
@@ -85,6 +88,18 @@ def test_lives_differ_in_enrolment(members: list[Member]) -> None:
         found["died"] += member.died_days_ago > 0
     assert min(found[name] for name in ("moved", "both", "gap", "late", "ended", "died")) > 2, found
     assert {"advantage-001", "advantage-002", "medicaid", "chip", "marketplace", "marketplace-bronze"} <= set(found)
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 999_999), number=st.integers(1, 999_999), as_of=st.dates(FIRST, LAST))
+def test_a_spell_ends_after_it_began_and_the_payer_knew_of_it_by_as_of(seed: int, number: int, as_of: date) -> None:
+    member = life(seed, number, as_of, "claims")
+    born = (as_of - member.birth_date).days
+    assert member.spells
+    for spell in member.spells:
+        assert born >= spell.since >= (spell.until or 0) >= 0
+        assert spell.since >= 1
+        assert spell.learned is None or spell.since >= spell.learned > 0
 
 
 def test_a_second_plan_is_in_force_beside_the_first_only_for_members_of_medicare(members: list[Member]) -> None:
