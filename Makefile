@@ -34,7 +34,7 @@ conformance: .venv/.test var/conformance/classes/Validate.class
 	$(BIN)/python -m tests.conformance.official_validator --packages "$(PACKAGES)" --members $(MEMBERS) $(CONFORMANCE_ARGS)
 
 var/conformance/jars/.fetched: $(VALIDATOR)/pom.xml
-	@echo "Fetching the official validator (once; 70 MB) ..."
+	@echo "Fetching the official validator (once; 130 MB) ..."
 	@rm -rf $(@D)
 	@mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(abspath $(@D))
 	@touch $@
