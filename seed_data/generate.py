@@ -2,18 +2,19 @@
 
 https://hl7.org/fhir/us/carin-bb/ and https://hl7.org/fhir/us/davinci-pdex/ say what the records have to be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
 from seed_data.clinical.generate import TYPES, medications
 from seed_data.datatypes import Record
 from seed_data.directory import directory
+from seed_data.members import Member
 from seed_data.ndjson import write_lines
-from seed_data.personas import LOGINS, MEMBERS, Login
+from seed_data.personas import EVERYONE, LOGINS, MEMBERS, Login
 from seed_data.records import authorization_event_lines, records
 
-__all__ = ["AS_OF", "LOGINS", "SEED", "Login", "resources", "write_authorization_events", "write_ndjson"]
+__all__ = ["AS_OF", "EVERYONE", "LOGINS", "SEED", "Login", "resources", "write_authorization_events", "write_ndjson"]
 
 SEED = 2026
 AS_OF = date(2026, 11, 1)
@@ -33,10 +34,12 @@ LOADING_ORDER = (  # what is referred to before what refers to it
 )
 
 
-def resources(seed: int = SEED, as_of: date = AS_OF) -> Iterator[dict[str, object]]:
+def resources(
+    seed: int = SEED, as_of: date = AS_OF, members: Sequence[Member] = MEMBERS
+) -> Iterator[dict[str, object]]:
     """Every resource: the directory first, then persona by persona."""
     yield from shared_records()
-    for member in MEMBERS:
+    for member in members:
         yield from records(member, seed, as_of)
 
 
@@ -46,11 +49,13 @@ def shared_records() -> Iterator[Record]:
     yield from medications()
 
 
-def write_ndjson(output: Path, seed: int = SEED, as_of: date = AS_OF) -> list[Path]:
+def write_ndjson(
+    output: Path, seed: int = SEED, as_of: date = AS_OF, members: Sequence[Member] = MEMBERS
+) -> list[Path]:
     """Writes `<ResourceType>.ndjson` files into `output` (made if absent) and returns them, in loading order."""
     output.mkdir(parents=True, exist_ok=True)
     by_type: dict[str, list[dict[str, object]]] = {resource_type: [] for resource_type in LOADING_ORDER}
-    for record in resources(seed, as_of):
+    for record in resources(seed, as_of, members):
         by_type[str(record["resourceType"])].append(record)
     paths = [output / f"{resource_type}.ndjson" for resource_type in by_type]
     for path, lines in zip(paths, by_type.values(), strict=True):

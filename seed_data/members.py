@@ -92,6 +92,19 @@ class Authorization:
 
 
 @dataclass(frozen=True, slots=True)
+class Representative:
+    """A person who acts for a member, other than the guardian of a child: what they are to the member, and by what right.
+
+    `role` is the relationship in v3-RoleCode; `authority` and `until` (the last day, None: open) are the payer's own knowledge."""
+
+    person: "Member"  # a row, which need not be a member
+    relationship: str
+    role: str
+    authority: Literal["minor", "adult", "consent"]
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One member. `number` is unique within `series` ("" for personas, the seed for drawn lives); `key` is unique everywhere.
 
@@ -122,6 +135,8 @@ class Member:
     conditions: tuple[Diagnosed, ...] = ()
     visits: tuple[Unbilled, ...] = ()
     primary_care: str = ""  # the practitioner the member returns to; "" as the scenario says
+    representatives: tuple[Representative, ...] = ()
+    charted: bool = True  # False: the payer keeps claims, and no clinical records
 
     @property
     def parent(self) -> str:

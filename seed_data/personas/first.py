@@ -1,14 +1,10 @@
-"""The personas: members written by hand, one row each, who they are and what their story is, and their sign-ins.
+"""The personas that many others are measured by: every claim type, pages of them, a household, a death, letters beyond ASCII.
 
 https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-Patient.html"""
 
-from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
 from seed_data.members import Authorization, Claim, ClaimKind, Member, Payment
-
-__all__ = ["LOGINS", "MEMBER", "MEMBERS", "Login"]
 
 WHITE = ("2106-3", "White")
 BLACK = ("2054-5", "Black or African American")
@@ -31,7 +27,7 @@ BEATRIZ = Member(
     claims=(Claim("professional", "office", 140), Claim("pharmacy", "generic", 85)),
 )  # fmt: skip
 
-MEMBERS = (
+FIRST = (
     Member(
         1, "vantongeren", ("Marisol", "Jane"), "Vantongeren", "female", date(1955, 3, 9),
         "Every claim type and two prior authorizations, one approved and one denied.",
@@ -156,24 +152,3 @@ MEMBERS = (
         ),
     ),
 )  # fmt: skip
-
-MEMBER: dict[str, Member] = {member.key: member for member in MEMBERS}
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """One sandbox sign-in: a username, its password, and the Patient ids it may choose from at launch."""
-
-    username: str
-    password: str
-    display_name: str
-    members: tuple[tuple[str, Literal["self", "parent"]], ...]
-
-
-def _login(member: Member) -> Login:
-    members: list[tuple[str, Literal["self", "parent"]]] = [(member.id, "self")]
-    members.extend((child.id, "parent") for child in MEMBERS if child.guardian is member)
-    return Login(member.key, f"{member.key}-sandbox", member.name, tuple(members))
-
-
-LOGINS: tuple[Login, ...] = tuple(_login(member) for member in MEMBERS)
