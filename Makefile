@@ -1,5 +1,6 @@
 # make run        a sandbox on http://127.0.0.1:8000       PORT= HOST= WORKERS=
 # make test       lint, types and the whole test suite     PYTEST_ARGS=
+# make conformance  the official HL7 validator over personas, generated members and answers   PACKAGES= MEMBERS= CONFORMANCE_ARGS=
 # make evidence   the measurements of docs/evidence
 # make docs       the README's generated tables
 # make migration NAME="what changes"   the next migration, drafted from the tables of server/storage/schema.py
@@ -12,8 +13,12 @@ CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11 python3 /usr/bin/python
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST_ARGS ?= -n 2
+SHARED ?= ../shared
+PACKAGES ?= $(SHARED)/implementation-guides
+MEMBERS ?= 40
+VALIDATOR := tests/conformance/validator
 
-.PHONY: run test evidence docs migration clean
+.PHONY: run test conformance evidence docs migration clean
 
 run: .venv/.run
 	@exec $(BIN)/patient-access sandbox
@@ -24,12 +29,26 @@ test: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/pytest $(PYTEST_ARGS)
 
+# Needs a JDK (11 or later) and Maven, which fetches the validator once from Maven Central; PACKAGES is a folder of FHIR packages.
+conformance: .venv/.test var/conformance/classes/Validate.class
+	$(BIN)/python -m tests.conformance.official_validator --packages "$(PACKAGES)" --members $(MEMBERS) $(CONFORMANCE_ARGS)
+
+var/conformance/jars/.fetched: $(VALIDATOR)/pom.xml
+	@echo "Fetching the official validator (once; 130 MB) ..."
+	@rm -rf $(@D)
+	@mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(abspath $(@D))
+	@touch $@
+
+var/conformance/classes/Validate.class: $(VALIDATOR)/Validate.java var/conformance/jars/.fetched
+	@javac -nowarn -d $(@D) -cp 'var/conformance/jars/*' $< 2>&1 | grep -v '^Note:' || test -f $@
+
 evidence: .venv/.test
 	@missed=0; \
 	$(BIN)/python -m loadtests.hot_path --output docs/evidence/hot_path.md || missed=$$?; \
 	$(BIN)/python -m loadtests.hot_path --postgresql --output docs/evidence/hot_path_postgresql.md || missed=$$?; \
 	$(BIN)/python -m loadtests.authorization --output docs/evidence/authorization.md || missed=$$?; \
 	$(BIN)/python -m loadtests.authorization --postgresql --output docs/evidence/authorization_postgresql.md || missed=$$?; \
+	$(BIN)/python -m loadtests.generate --output docs/evidence/generator.md || missed=$$?; \
 	exit $$missed
 
 docs: .venv/.run

@@ -1,15 +1,13 @@
 """The money of a claim: amounts that add up, and the adjudication elements that carry them.
 
-Eligible is submitted less noncovered less discount; the member's liability is deductible, coinsurance, copay and
-noncovered together; the benefit is what is left. https://hl7.org/fhir/us/carin-bb/Common_Payer_Consumer_Data_Set.html"""
+Eligible is submitted less noncovered less discount; the member's liability is deductible, coinsurance, copay and noncovered together; the benefit is
+what is left, less what another payer paid first. https://hl7.org/fhir/us/carin-bb/Common_Payer_Consumer_Data_Set.html"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from random import Random
 
-from seed_data.datatypes import CARIN, CENT, X12_CARC, ZERO, Record, concept, money
-from seed_data.members import Payment
+from seed_data.datatypes import CARIN, X12_CARC, Record, amount_of, concept
 
 ADJUDICATION = "http://terminology.hl7.org/CodeSystem/adjudication"
 C4BB_ADJUDICATION = f"{CARIN}/CodeSystem/C4BBAdjudication"
@@ -18,96 +16,124 @@ ADJUDICATION_STATUS = f"{CARIN}/CodeSystem/C4BBPayerAdjudicationStatus"
 
 NETWORK = {True: ("innetwork", "In the plan's network"), False: ("outofnetwork", "Outside the plan's network")}
 
-# claim adjustment reason codes, with our own words for them
-CONTRACT_DISCOUNT = ("45", "Above the price agreed with the plan")
-NOT_COVERED = ("96", "The plan does not cover this service")
-NOT_NECESSARY = ("50", "The plan did not find this service medically necessary")
+CONTRACT_DISCOUNT, CAPITATED, NOT_COVERED, NOT_NECESSARY = "45", "24", "96", "50"
+REASONS = {  # claim adjustment reason codes, with our own words for them
+    "18": "The same service was billed before",
+    "24": "Paid by the monthly fee that the practice has for you",
+    "29": "The bill came too late",
+    "45": "Above the price agreed with the plan",
+    "50": "The plan did not find this service medically necessary",
+    "96": "The plan does not cover this service",
+    "119": "You have used up this benefit for the year",
+    "197": "This service needed prior authorization, and there was none",
+}
+_REASON = {code: concept(X12_CARC, code, text) for code, text in REASONS.items()}
+_CATEGORY = {
+    name: concept(DISCRIMINATOR, name)
+    for name in (
+        "adjustmentreason",
+        "allowedunits",
+        "billingnetworkstatus",
+        "renderingnetworkstatus",
+        "benefitpaymentstatus",
+    )
+}
+_STATUS = {
+    (name, within): {"category": _CATEGORY[name], "reason": concept(ADJUDICATION_STATUS, *NETWORK[within])}
+    for name in ("billingnetworkstatus", "renderingnetworkstatus", "benefitpaymentstatus")
+    for within in (True, False)
+}
+_SUBMITTED = concept(ADJUDICATION, "submitted", "Billed")
+_DISCOUNT = concept(C4BB_ADJUDICATION, "discount", "Discount")
+_NONCOVERED = concept(C4BB_ADJUDICATION, "noncovered", "Not covered")
+_ELIGIBLE = concept(ADJUDICATION, "eligible", "Allowed")
+_DEDUCTIBLE = concept(ADJUDICATION, "deductible", "Deductible")
+_COPAY = concept(ADJUDICATION, "copay", "Copay")
+_COINSURANCE = concept(C4BB_ADJUDICATION, "coinsurance", "Coinsurance")
+_PRIOR_PAYER = concept(C4BB_ADJUDICATION, "priorpayerpaid", "Paid by your other plan")
+_BENEFIT = concept(ADJUDICATION, "benefit", "Plan pays")
+_LIABILITY = concept(C4BB_ADJUDICATION, "memberliability", "You may owe")
+_PAID = {code: concept(C4BB_ADJUDICATION, code, "Paid by the plan") for code in ("paidtoprovider", "paidtopatient")}
+_DRUG_COST = concept(C4BB_ADJUDICATION, "drugcost", "Cost of the medicine")
+_PAID_BY_PATIENT = concept(C4BB_ADJUDICATION, "paidbypatient", "Paid by you at the counter")
+_UNITS = [Decimal(number) for number in range(200)]
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """What was billed for a line or a claim and how the payer divided it, in United States dollars."""
+    """What was billed for a line or a claim and how the payer divided it, in cents of a United States dollar."""
 
-    submitted: Decimal = ZERO
-    discount: Decimal = ZERO
-    noncovered: Decimal = ZERO
-    deductible: Decimal = ZERO
-    copay: Decimal = ZERO
-    coinsurance: Decimal = ZERO
+    submitted: int = 0
+    discount: int = 0
+    noncovered: int = 0
+    deductible: int = 0
+    copay: int = 0
+    coinsurance: int = 0
+    prior_payer: int = 0
 
     @property
-    def eligible(self) -> Decimal:
+    def eligible(self) -> int:
         return self.submitted - self.noncovered - self.discount
 
     @property
-    def member_liability(self) -> Decimal:
+    def shared(self) -> int:
+        """What counts towards the most a member pays in a year."""
+        return self.deductible + self.copay + self.coinsurance
+
+    @property
+    def member_liability(self) -> int:
         return self.deductible + self.coinsurance + self.copay + self.noncovered
 
     @property
-    def benefit(self) -> Decimal:
-        return self.eligible - self.deductible - self.coinsurance - self.copay
-
-    def __add__(self, other: "Amounts") -> "Amounts":
-        return Amounts(
-            self.submitted + other.submitted,
-            self.discount + other.discount,
-            self.noncovered + other.noncovered,
-            self.deductible + other.deductible,
-            self.copay + other.copay,
-            self.coinsurance + other.coinsurance,
-        )
+    def benefit(self) -> int:
+        return self.eligible - self.deductible - self.coinsurance - self.copay - self.prior_payer
 
 
 def total_of(lines: Iterable[Amounts]) -> Amounts:
-    return sum(lines, Amounts())
+    rows = [(a.submitted, a.discount, a.noncovered, a.deductible, a.copay, a.coinsurance, a.prior_payer) for a in lines]
+    return Amounts(*map(sum, zip(*rows, strict=True)))
 
 
-def divide(price: Decimal, payment: Payment, refused: bool, draw: Random) -> Amounts:
-    """How the payer divides a line's price: wholly refused, or discounted and shared with the member."""
-    submitted = (price * (100 + draw.randrange(-6, 7)) / 100).quantize(CENT)
-    if payment == "denied" or (payment == "partiallypaid" and refused):
-        return Amounts(submitted, noncovered=submitted)
-    discount = (submitted * draw.randrange(15, 41) / 100).quantize(CENT)
-    eligible = submitted - discount
-    copay = min(Decimal(draw.randrange(0, 4) * 5), eligible).quantize(CENT)
-    deductible = ((eligible - copay) * draw.randrange(0, 3) / 10).quantize(CENT)
-    coinsurance = ((eligible - copay - deductible) * draw.randrange(0, 5) / 20).quantize(CENT)
-    return Amounts(submitted, discount, ZERO, deductible, copay, coinsurance)
-
-
-def amount_elements(amounts: Amounts, paid_to: str = "paidtoprovider") -> list[Record]:
+def amount_elements(amounts: Amounts, paid_to: str = "paidtoprovider", is_drug: bool = False) -> list[Record]:
     """The adjudicationamounttype slices of a line, a header or the totals, zeros included."""
-    rows = (
-        (ADJUDICATION, "submitted", "Billed", amounts.submitted),
-        (C4BB_ADJUDICATION, "discount", "Discount", amounts.discount),
-        (C4BB_ADJUDICATION, "noncovered", "Not covered", amounts.noncovered),
-        (ADJUDICATION, "eligible", "Allowed", amounts.eligible),
-        (ADJUDICATION, "deductible", "Deductible", amounts.deductible),
-        (ADJUDICATION, "copay", "Copay", amounts.copay),
-        (C4BB_ADJUDICATION, "coinsurance", "Coinsurance", amounts.coinsurance),
-        (ADJUDICATION, "benefit", "Plan pays", amounts.benefit),
-        (C4BB_ADJUDICATION, "memberliability", "You may owe", amounts.member_liability),
-        (C4BB_ADJUDICATION, paid_to, "Paid by the plan", amounts.benefit),
-    )
-    return [{"category": concept(system, code, text), "amount": money(amount)} for system, code, text, amount in rows]
+    benefit = amount_of(amounts.benefit)
+    liability = amount_of(amounts.member_liability)
+    eligible = amount_of(amounts.eligible)
+    found: list[Record] = [
+        {"category": _SUBMITTED, "amount": amount_of(amounts.submitted)},
+        {"category": _DISCOUNT, "amount": amount_of(amounts.discount)},
+        {"category": _NONCOVERED, "amount": amount_of(amounts.noncovered)},
+        {"category": _ELIGIBLE, "amount": eligible},
+        {"category": _DEDUCTIBLE, "amount": amount_of(amounts.deductible)},
+        {"category": _COPAY, "amount": amount_of(amounts.copay)},
+        {"category": _COINSURANCE, "amount": amount_of(amounts.coinsurance)},
+        {"category": _BENEFIT, "amount": benefit},
+        {"category": _LIABILITY, "amount": liability},
+        {"category": _PAID[paid_to], "amount": benefit},
+    ]
+    if amounts.prior_payer:
+        found.append({"category": _PRIOR_PAYER, "amount": amount_of(amounts.prior_payer)})
+    if is_drug:
+        found.append({"category": _DRUG_COST, "amount": eligible})
+        found.append({"category": _PAID_BY_PATIENT, "amount": amount_of(amounts.shared)})
+    return found
 
 
-def status_element(slice_name: str, in_network: bool) -> Record:
-    """billingnetworkstatus, renderingnetworkstatus or benefitpaymentstatus."""
-    code, text = NETWORK[in_network]
-    return {"category": concept(DISCRIMINATOR, slice_name), "reason": concept(ADJUDICATION_STATUS, code, text)}
+def network_statuses(in_network: bool, *slice_names: str) -> list[Record]:
+    """billingnetworkstatus, renderingnetworkstatus or benefitpaymentstatus elements."""
+    return [_STATUS[name, in_network] for name in slice_names]
 
 
-def adjustment_element(amounts: Amounts, refusal: tuple[str, str] = NOT_COVERED) -> list[Record]:
+def adjustment_element(amounts: Amounts, refusal: str, is_capitated: bool = False) -> list[Record]:
     """The one adjustmentreason a line may have: why it was refused, or why the plan allowed less than was billed."""
     if not amounts.noncovered and not amounts.discount:
         return []
-    code, text = refusal if amounts.noncovered else CONTRACT_DISCOUNT
-    return [{"category": concept(DISCRIMINATOR, "adjustmentreason"), "reason": concept(X12_CARC, code, text)}]
+    code = refusal if amounts.noncovered else CAPITATED if is_capitated else CONTRACT_DISCOUNT
+    return [{"category": _CATEGORY["adjustmentreason"], "reason": _REASON[code]}]
 
 
 def allowed_units_element(units: int, amounts: Amounts) -> Record:
     return {
-        "category": concept(DISCRIMINATOR, "allowedunits"),
-        "value": Decimal(0 if amounts.noncovered else units),
+        "category": _CATEGORY["allowedunits"],
+        "value": _UNITS[0 if amounts.noncovered == amounts.submitted else units],
     }

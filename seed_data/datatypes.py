@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/datatypes.html"""
 
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -21,6 +22,8 @@ NPI = "http://hl7.org/fhir/sid/us-npi"
 TAX_ID = "urn:oid:2.16.840.1.113883.4.4"
 NAIC = "urn:oid:2.16.840.1.113883.6.300"
 UCUM = "http://unitsofmeasure.org"
+CARE_TEAM_ROLE = f"{CARIN}/CodeSystem/C4BBClaimCareTeamRole"
+CLAIM_CARE_TEAM_ROLE = "http://terminology.hl7.org/CodeSystem/claimcareteamrole"
 
 ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD_10_PCS = "http://www.cms.gov/Medicare/Coding/ICD10"
@@ -39,8 +42,9 @@ def carin(*names: str, versions: tuple[str, ...] = ("2.0.0", "2.1.0")) -> list[s
     return [f"{CARIN}/StructureDefinition/{name}|{version}" for name in names for version in versions]
 
 
-def us_core(name: str) -> str:
-    return f"{US_CORE}/StructureDefinition/{name}|6.1.0"
+def us_core_profiles(*names: str, versions: tuple[str, ...] = ("6.1.0", "7.0.0")) -> list[str]:
+    """The versioned US Core canonicals a record claims, one for each version it satisfies."""
+    return [f"{US_CORE}/StructureDefinition/{name}|{version}" for name in names for version in versions]
 
 
 def coding(system: str, code: str) -> Record:
@@ -76,6 +80,12 @@ def money(amount: Decimal) -> Record:
     return {"value": amount.quantize(CENT), "currency": "USD"}
 
 
+@lru_cache(maxsize=1 << 14)
+def amount_of(cents: int) -> Record:
+    """Money of so many cents; records of the same amount share it, so it is never changed."""
+    return {"value": Decimal(cents).scaleb(-2), "currency": "USD"}
+
+
 def period(start: date, end: date | None = None) -> Record:
     return {"start": start.isoformat(), "end": end.isoformat()} if end else {"start": start.isoformat()}
 
@@ -97,6 +107,14 @@ def instant(draw: Random, day: date) -> str:
     moment = f"{day.isoformat()}T{draw.randrange(6, 20):02d}:{draw.randrange(60):02d}:{draw.randrange(60):02d}"
     fraction = f".{draw.randrange(1, 1000):03d}" if draw.randrange(3) == 0 else ""
     return moment + fraction + ("+00:00", "-05:00", "-04:00", "Z", "-05:00")[draw.randrange(5)]
+
+
+def security_labels(matter: str) -> list[Record]:
+    """meta.security of a record about a sensitive matter (a v3-ActCode): restricted, and why."""
+    return [
+        coding("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "R"),
+        coding("http://terminology.hl7.org/CodeSystem/v3-ActCode", matter),
+    ]
 
 
 def past(day: date, as_of: date) -> date:

@@ -2,30 +2,23 @@
 
 https://hl7.org/fhir/us/carin-bb/ and https://hl7.org/fhir/us/davinci-pdex/ say what the records have to be."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from random import Random
 
-from seed_data.claim import Setting
-from seed_data.clinical.generate import TYPES, clinical, medications
-from seed_data.coverage import coverages
+from seed_data.clinical.generate import TYPES, medications
 from seed_data.datatypes import Record
 from seed_data.directory import directory
-from seed_data.institutional import institutional
-from seed_data.members import LOGINS, MEMBERS, ClaimKind, Login, Member
+from seed_data.members import Member
 from seed_data.ndjson import write_lines
-from seed_data.oral import oral
-from seed_data.patients import patient, related_person
-from seed_data.pharmacy import pharmacy
-from seed_data.prior_authorizations import prior_authorization
-from seed_data.professional import professional
-from seed_data.provenance import provenance
+from seed_data.personas import EVERYONE, LOGINS, MEMBERS, Login
+from seed_data.records import authorization_event_lines, records
 
-__all__ = ["AS_OF", "LOGINS", "SEED", "Login", "resources", "write_ndjson"]
+__all__ = ["AS_OF", "EVERYONE", "LOGINS", "SEED", "Login", "resources", "write_authorization_events", "write_ndjson"]
 
 SEED = 2026
 AS_OF = date(2026, 11, 1)
+EVENTS = "authorization_events.ndjson"
 LOADING_ORDER = (  # what is referred to before what refers to it
     "Organization",
     "Endpoint",
@@ -40,55 +33,38 @@ LOADING_ORDER = (  # what is referred to before what refers to it
     "Provenance",
 )
 
-CLAIMS: dict[ClaimKind, Callable[[Setting, Random], Record]] = {
-    "inpatient": institutional,
-    "outpatient": institutional,
-    "professional": professional,
-    "oral": oral,
-    "pharmacy": pharmacy,
-}
+
+def resources(
+    seed: int = SEED, as_of: date = AS_OF, members: Sequence[Member] = MEMBERS
+) -> Iterator[dict[str, object]]:
+    """Every resource: the directory first, then persona by persona."""
+    yield from shared_records()
+    for member in members:
+        yield from records(member, seed, as_of)
 
 
-def resources(seed: int = SEED, as_of: date = AS_OF) -> Iterator[dict[str, object]]:
-    """Every resource: the directory first, then member by member, each Patient before what refers to it.
-
-    A member's records depend on the seed, the as-of date and the member alone, not on who came before."""
+def shared_records() -> Iterator[Record]:
+    """What belongs to no one member: the directory, and the Medications that prescriptions name."""
     yield from directory()
     yield from medications()
-    for member in MEMBERS:
-        yield from _member(member, seed, as_of)
-        yield from clinical(member, seed, as_of)
 
 
-def _member(member: Member, seed: int, as_of: date) -> Iterator[Record]:
-    draw = Random(f"{seed} {member.key}")
-    person = patient(member, draw, as_of)
-    guardian = related_person(member, draw, as_of) if member.parent else None
-    covered = coverages(member, draw, as_of)
-    claims: dict[str, list[Record]] = {}
-    for number, claim in enumerate(member.claims, 1):
-        setting = Setting(member, tuple(covered), guardian, as_of, claim, number)
-        claims.setdefault(claim.kind, []).append(CLAIMS[claim.kind](setting, draw))
-    authorizations = [
-        prior_authorization(member, covered, number, row, draw, as_of)
-        for number, row in enumerate(member.authorizations, 1)
-    ]
-    administrative = [person, *([guardian] if guardian else []), *covered]
-    batches = {"enrolment": administrative, **claims, "preauthorization": authorizations}
-    payer = covered[-1]["payor"][0]
-    for name, batch in batches.items():
-        yield from batch
-        if batch:
-            yield provenance(f"{member.key}-{name}", batch, payer)
-
-
-def write_ndjson(output: Path, seed: int = SEED, as_of: date = AS_OF) -> list[Path]:
+def write_ndjson(
+    output: Path, seed: int = SEED, as_of: date = AS_OF, members: Sequence[Member] = MEMBERS
+) -> list[Path]:
     """Writes `<ResourceType>.ndjson` files into `output` (made if absent) and returns them, in loading order."""
     output.mkdir(parents=True, exist_ok=True)
     by_type: dict[str, list[dict[str, object]]] = {resource_type: [] for resource_type in LOADING_ORDER}
-    for record in resources(seed, as_of):
+    for record in resources(seed, as_of, members):
         by_type[str(record["resourceType"])].append(record)
     paths = [output / f"{resource_type}.ndjson" for resource_type in by_type]
-    for path, records in zip(paths, by_type.values(), strict=True):
-        write_lines(path, records)
+    for path, lines in zip(paths, by_type.values(), strict=True):
+        write_lines(path, lines)
     return paths
+
+
+def write_authorization_events(output: Path, seed: int = SEED, as_of: date = AS_OF) -> Path:
+    """Writes what happened to the personas' prior authorizations into `output`, a line for each event, and returns the file."""
+    path = output / EVENTS
+    write_lines(path, (line for member in MEMBERS for line in authorization_event_lines(member, seed, as_of)))
+    return path

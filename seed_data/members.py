@@ -1,22 +1,45 @@
-"""The seeded members, one row each: who they are, what their story is, and the records it leaves behind.
+"""The rows of a member's life: who they are, how they were enrolled, what ails them, and what it left behind.
 
+Every day is counted in days before as-of, so that a row tells the same story on any as-of date. Hand-written personas
+(`seed_data.personas`) and drawn lives (`seed_data.lives`) are the same rows; claims and clinical records are both made from them.
 https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-Patient.html"""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
 ClaimKind = Literal["inpatient", "outpatient", "professional", "oral", "pharmacy"]
 Payment = Literal["paid", "denied", "partiallypaid"]
-Plan = Literal["advantage-001", "advantage-002", "medicaid", "chip", "marketplace"]
-Decision = Literal["approved", "denied", "pended", "partial"]
+Plan = Literal["advantage-001", "advantage-002", "medicaid", "chip", "marketplace", "marketplace-bronze"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """One enrolment spell in a plan, first and last day included.
+
+    `learned`: the day the payer was told, when that was long after `since` (a retroactive enrolment); else a few days after."""
+
+    plan: Plan
+    since: int
+    until: int | None = None  # None: enrolled still
+    learned: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """A condition of the member's: a row of `seed_data.conditions.CONDITIONS`, from when, and till when if it is over."""
+
+    condition: str
+    since: int
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One claim of a member's story: when (days before as-of), what happened, and how the payer answered.
+    """One claim of a member's story, and the visit, stay or fill that it bills: what happened and how the payer answered.
 
-    `replaces` and `replaced_by` count claims of the same member from 1."""
+    `scenario` is a row of the claim type's catalogue (VISITS, INPATIENT, OUTPATIENT, SITTINGS, DRUGS). `replaces` and
+    `replaced_by` count claims of the same member from 1; a claim with `replaced_by` was followed by another of the same event."""
 
     kind: ClaimKind
     scenario: str
@@ -25,17 +48,69 @@ class Claim:
     in_network: bool = True
     replaces: int = 0
     replaced_by: int = 0
+    reversed: bool = False  # taken back, and nothing came in its place: a medicine that nobody collected
+    conditions: tuple[str, ...] = ()  # rows of CONDITIONS it was for, when not those of the scenario
+    practitioner: str = ""  # a row of the directory, when not the scenario's own
+    provider: str = ""  # a row of the directory's organizations, when not the scenario's own
+    capitated: bool = False  # the practice has a monthly fee for the member, and is paid nothing for this visit
+    other_payer: str = ""  # a payer of the directory outside this one that paid first
+    primary: int = (
+        0  # the number of the member's claim, under another plan of this payer, that was paid before this one
+    )
+    authorization: int = 0  # the number, from 1, of the member's authorization that allowed it
+    refill: int | None = None  # which refill of a medicine it was, when not as the scenario says
+    security: str = ""  # v3-ActCode of a sensitive matter, written to meta.security, when not that of its conditions
+    refusal: str = (
+        ""  # a row of REASONS (`seed_data.adjudication`): why it was not paid, or not wholly, when not as usual
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Unbilled:
+    """A visit that left no claim behind: planned (days_ago below zero), called off, or paid for by somebody else."""
+
+    scenario: str
+    days_ago: int
+    conditions: tuple[str, ...] = ()
+    practitioner: str = ""
+    provider: str = ""
+    status: Literal["planned", "finished", "cancelled"] = "finished"
 
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    decision: Decision
+    """One prior authorization: what became of the request (a row of COURSES), for what (a row of SERVICES), asked for when.
+
+    Both are in `seed_data.scenarios.authorizations`. Its units are used by the claims that name it, unless `used` says how many."""
+
+    course: str
     scenario: str
     days_ago: int
+    expedited: bool | None = None  # None: as the service says
+    used: int | None = None
+    renews: int = 0  # the number, from 1, of the member's authorization that it follows
+
+
+@dataclass(frozen=True, slots=True)
+class Representative:
+    """A person who acts for a member, other than the guardian of a child: what they are to the member, and by what right.
+
+    `role` is the relationship in v3-RoleCode; `authority` and `until` (the last day, None: open) are the payer's own knowledge."""
+
+    person: "Member"  # a row, which need not be a member
+    relationship: str
+    role: str
+    authority: Literal["minor", "adult", "consent"]
+    until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
+    """One member. `number` is unique within `series` ("" for personas, the seed for drawn lives); `key` is unique everywhere.
+
+    Enrolment is either `spells`, or `plans` by calendar years: the last one is the current one, each earlier one ended with the
+    year before it."""
+
     number: int
     key: str
     given: tuple[str, ...]
@@ -43,7 +118,7 @@ class Member:
     gender: Literal["female", "male"]
     birth_date: date
     story: str
-    plans: tuple[Plan, ...]  # the last one is the current one; each earlier one ended with the year before it
+    plans: tuple[Plan, ...]
     race: tuple[str, str]  # OMB category code and its name
     line: str
     city: str
@@ -52,9 +127,21 @@ class Member:
     language: str = "en"
     claims: tuple[Claim, ...] = ()
     authorizations: tuple[Authorization, ...] = ()
-    parent: str = ""
+    guardian: "Member | None" = None  # who acts for a child; a row, which need not be a member
     died_days_ago: int = 0
-    member_id: str = field(default="")
+    member_id: str = ""
+    series: str = ""
+    spells: tuple[Spell, ...] = ()
+    conditions: tuple[Diagnosed, ...] = ()
+    visits: tuple[Unbilled, ...] = ()
+    primary_care: str = ""  # the practitioner the member returns to; "" as the scenario says
+    representatives: tuple[Representative, ...] = ()
+    charted: bool = True  # False: the payer keeps claims, and no clinical records
+
+    @property
+    def parent(self) -> str:
+        """The key of the guardian, or "" when the member acts alone."""
+        return self.guardian.key if self.guardian else ""
 
     @property
     def id(self) -> str:
@@ -65,173 +152,22 @@ class Member:
         return f"{self.given[0]} {self.family}"
 
     @property
+    def serial(self) -> str:
+        """The digits that claim, authorization and account numbers begin with: unique among all members of all series."""
+        return f"{self.series}{self.number:06d}" if self.series else f"{self.number:04d}"
+
+    @property
     def card_number(self) -> str:
         """What the member's card says, the MB identifier."""
-        return self.member_id or f"MHP{self.number:06d}"
+        if self.member_id:
+            return self.member_id
+        return f"MHP{self.series}{self.number:06d}"
 
+    @property
+    def person(self) -> str:
+        """The enterprise person, the um identifier."""
+        return f"P{self.series}{self.number * 7919:08d}"
 
-WHITE = ("2106-3", "White")
-BLACK = ("2054-5", "Black or African American")
-ASIAN = ("2028-9", "Asian")
-
-
-def _chain(kind: ClaimKind, scenario: str, days_ago: int, first: int) -> tuple[Claim, Claim]:
-    """A claim first decided wrongly, and the one that replaced it; `first` is the number of the earlier."""
-    mistaken: Payment = "paid" if kind == "pharmacy" else "partiallypaid"
-    return (
-        Claim(kind, scenario, days_ago, mistaken, replaced_by=first + 1),
-        Claim(kind, scenario, days_ago, replaces=first),
-    )
-
-
-MEMBERS = (
-    Member(
-        1, "vantongeren", ("Marisol", "Jane"), "Vantongeren", "female", date(1955, 3, 9),
-        "Every claim type and two prior authorizations, one approved and one denied.",
-        ("advantage-001",), WHITE, "118 Wisteria Court", "Columbus", "43214", hispanic=True, language="es",
-        claims=(
-            Claim("professional", "office", 320),
-            Claim("inpatient", "heart", 240),
-            Claim("outpatient", "imaging", 210),
-            Claim("oral", "crown", 180),
-            Claim("pharmacy", "generic", 150),
-            *_chain("professional", "cardiology", 120, 6),
-            Claim("professional", "ambulance", 239),
-            Claim("professional", "vision", 90, "denied"),
-            Claim("pharmacy", "refused", 60, "denied"),
-            Claim("outpatient", "clinic", 40, "partiallypaid", in_network=False),
-        ),
-        authorizations=(Authorization("approved", "therapy", 100), Authorization("denied", "imaging", 45)),
-    ),
-    Member(
-        2, "holloway", ("Desmond",), "Holloway", "male", date(1948, 11, 30),
-        "Hospital stays only.", ("advantage-002",), BLACK, "9 Tamarack Lane", "Columbus", "43219",
-        claims=(
-            Claim("inpatient", "heart", 300),
-            *_chain("inpatient", "knee", 190, 2),
-            Claim("inpatient", "lungs", 70, "denied"),
-        ),
-    ),
-    Member(
-        3, "szabo", ("Ilona",), "Szabo", "female", date(1979, 7, 21),
-        "Outpatient hospital visits only.", ("marketplace",), WHITE, "34 Quarry Street", "Dublin", "43017",
-        claims=(
-            Claim("outpatient", "imaging", 280),
-            *_chain("outpatient", "clinic", 160, 2),
-            Claim("outpatient", "emergency", 80),
-            Claim("outpatient", "imaging", 30, "denied"),
-        ),
-    ),
-    Member(
-        4, "oyelaran", ("Temitope",), "Oyelaran", "male", date(1990, 1, 17),
-        "Doctor visits, an ambulance ride and glasses: professional claims only.", ("medicaid",), BLACK,
-        "501 Prospect Row", "Columbus", "43205",
-        claims=(
-            Claim("professional", "office", 260),
-            *_chain("professional", "cardiology", 170, 2),
-            Claim("professional", "ambulance", 110),
-            Claim("professional", "vision", 75),
-            Claim("professional", "office", 35, "denied"),
-        ),
-    ),
-    Member(
-        5, "tran-whitley", ("Minh", "Anh"), "Tran-Whitley", "female", date(1984, 5, 5),
-        "Dental claims only.", ("marketplace",), ASIAN, "77 Larkspur Drive", "Westerville", "43081",
-        claims=(
-            Claim("oral", "cleaning", 330),
-            Claim("oral", "crown", 200),
-            *_chain("oral", "braces", 130, 3),
-            Claim("oral", "cleaning", 50, "denied"),
-        ),
-    ),
-    Member(
-        6, "gallagher-ruiz", ("Fergus",), "Gallagher-Ruiz", "male", date(1952, 9, 2),
-        "Pharmacy claims only; moved from one plan of the contract to the other at the new year.",
-        ("advantage-001", "advantage-002"), WHITE, "260 Sycamore Bend", "Worthington", "43085",
-        claims=(
-            Claim("pharmacy", "generic", 380),
-            Claim("pharmacy", "brand", 220),
-            *_chain("pharmacy", "generic", 140, 3),
-            Claim("pharmacy", "compound", 95),
-            Claim("pharmacy", "standing-order", 42),
-            Claim("pharmacy", "refused", 20, "denied"),
-        ),
-    ),
-    Member(
-        7, "abernathy", ("Loretta",), "Abernathy", "female", date(1968, 12, 12),
-        "Prior authorizations only: approved, denied, pended and partly approved.", ("medicaid",), BLACK,
-        "15 Foundry Place", "Columbus", "43203",
-        authorizations=(
-            Authorization("approved", "equipment", 150), Authorization("denied", "imaging", 90),
-            Authorization("partial", "therapy", 60), Authorization("pended", "surgery", 5),
-        ),
-    ),
-    Member(
-        8, "castellanos", ("Beatriz",), "Castellanos", "female", date(1986, 4, 28),
-        "A member herself, and the parent who acts for two children.", ("marketplace",), WHITE, "402 Alder Street",
-        "Columbus", "43202", hispanic=True, language="es",
-        claims=(Claim("professional", "office", 140), Claim("pharmacy", "generic", 85)),
-    ),
-    Member(
-        9, "castellanos-mateo", ("Mateo",), "Castellanos", "male", date(2012, 8, 14),
-        "The elder child: broken arm, claims paid back to the parent.", ("chip",), WHITE, "402 Alder Street",
-        "Columbus", "43202", hispanic=True, language="es", parent="castellanos",
-        claims=(Claim("professional", "fracture", 190), Claim("oral", "cleaning", 100), Claim("pharmacy", "generic", 55)),
-    ),
-    Member(
-        10, "castellanos-inez", ("Inez",), "Castellanos", "female", date(2018, 2, 3),
-        "The younger child: check-ups.", ("chip",), WHITE, "402 Alder Street", "Columbus", "43202", hispanic=True,
-        parent="castellanos", claims=(Claim("professional", "checkup", 175), Claim("oral", "cleaning", 101)),
-    ),
-    Member(
-        11, "orsted", ("Zoë", "Åse"), "Ørsted-Núñez", "female", date(2000, 2, 29),
-        "Letters beyond ASCII in name, street and member number; born on a leap day.", ("marketplace",), WHITE,
-        "8 Rue de l'Écluse", "Columbus", "43215", member_id="MHP-Ñ-000011",
-        claims=(Claim("professional", "office", 125), Claim("oral", "cleaning", 65, in_network=False)),
-    ),
-    Member(
-        12, "quillfeather", ("Ambrose",), "Quillfeather", "male", date(1957, 6, 6),
-        "Enrolled, and has never had a claim.", ("advantage-001",), WHITE, "3 Meadowlark Circle", "Dublin", "43016",
-    ),
-    Member(
-        13, "mbeki-larsen", ("Thandiwe",), "Mbeki-Larsen", "female", date(1950, 10, 19),
-        "Seventy-two claims: more than one page of them.", ("advantage-002",), BLACK, "940 Kestrel Way", "Columbus",
-        "43230",
-        claims=(
-            *(Claim("pharmacy", ("generic", "brand")[month % 2], 20 + 15 * month) for month in range(36)),
-            *(Claim("professional", ("office", "cardiology")[visit % 2], 26 + 20 * visit) for visit in range(24)),
-            *(Claim("outpatient", "imaging", 33 + 40 * visit) for visit in range(12)),
-        ),
-    ),
-    Member(
-        14, "fairweather", ("Cornelius",), "Fairweather", "male", date(1939, 3, 27),
-        "Died; the coverage ended that day and the last claims came after.", ("medicaid",), WHITE, "61 Elmhurst Road",
-        "Columbus", "43207", died_days_ago=130,
-        claims=(
-            Claim("professional", "office", 220),
-            Claim("inpatient", "lungs", 138),
-            Claim("professional", "ambulance", 138),
-        ),
-    ),
-)  # fmt: skip
-
-MEMBER: dict[str, Member] = {member.key: member for member in MEMBERS}
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """One sandbox sign-in: a username, its password, and the Patient ids it may choose from at launch."""
-
-    username: str
-    password: str
-    display_name: str
-    members: tuple[tuple[str, Literal["self", "parent"]], ...]
-
-
-def _login(member: Member) -> Login:
-    members: list[tuple[str, Literal["self", "parent"]]] = [(member.id, "self")]
-    members.extend((child.id, "parent") for child in MEMBERS if child.parent == member.key)
-    return Login(member.key, f"{member.key}-sandbox", member.name, tuple(members))
-
-
-LOGINS: tuple[Login, ...] = tuple(_login(member) for member in MEMBERS)
+    def authorization_number(self, number: int) -> str:
+        """What the payer calls the member's authorization of that number, from 1; a claim under it names it (preAuthRef)."""
+        return f"AUTH{self.serial}{number:03d}"

@@ -2,20 +2,27 @@
 
 https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-ExplanationOfBenefit-Oral.html"""
 
-from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from random import Random
 
-from seed_data.adjudication import Amounts, adjustment_element, allowed_units_element, amount_elements, divide
+from seed_data.adjudication import (
+    NOT_COVERED,
+    Amounts,
+    adjustment_element,
+    allowed_units_element,
+    amount_elements,
+    network_statuses,
+)
 from seed_data.claim import (
     EX_DIAGNOSIS_TYPE,
     Body,
     Setting,
+    account_numbers,
     care_team_member,
     diagnosis,
     explanation_of_benefit,
     information,
-    network_statuses,
 )
 from seed_data.datatypes import (
     CARIN,
@@ -30,60 +37,17 @@ from seed_data.datatypes import (
     quantity,
 )
 from seed_data.directory import ORGANIZATION, PRACTITIONER
+from seed_data.scenarios.sittings import SITTINGS, Sitting, Treatment
 
 TOOTH = "http://terminology.hl7.org/CodeSystem/ADAUniversalToothDesignationSystem"
 # the system of tooth surfaces in CARIN 2.0.0 and in 2.1.0
 SURFACES = (f"{CARIN}/CodeSystem/C4BBSurfaceCodes", "http://terminology.hl7.org/CodeSystem/ADAToothSurfaceCodes")
 
 
-@dataclass(frozen=True, slots=True)
-class Treatment:
-    code: str  # CDT
-    text: str
-    price: str
-    tooth: str = ""
-    surface: str = ""
-    modifier: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sitting:
-    diagnosis: tuple[str, str]
-    treatments: tuple[Treatment, ...]
-    other_teeth: tuple[str, ...] = ()  # further teeth of the first treatment
-    missing: tuple[str, ...] = ()
-    braces_months: int = 0
-    replaces_prosthesis: bool | None = None
-
-
-SITTINGS = {
-    "cleaning": Sitting(
-        ("Z01.20", "Dental check-up"),
-        (Treatment("D0120", "Check-up", "58.00"), Treatment("D1110", "Cleaning", "104.00")),
-    ),
-    "crown": Sitting(
-        ("K02.63", "Deep tooth decay"),
-        (
-            Treatment("D2740", "Crown", "1180.00", "3"),
-            Treatment("D2392", "Filling", "212.00", "14", "O", modifier="59"),
-        ),
-        missing=("17", "32"),
-        replaces_prosthesis=False,
-    ),
-    "braces": Sitting(
-        ("M26.4", "Uneven bite"),
-        (Treatment("D8090", "Braces", "4860.00", "8"), Treatment("D0330", "X-ray of all teeth", "118.00")),
-        other_teeth=("9", "10"),
-        braces_months=24,
-    ),
-}
-
-
 def _supporting_info(setting: Setting, sitting: Sitting) -> list[Record]:
     rows = [
-        information(2, "servicefacility", valueReference=named_reference(ORGANIZATION["cedar-dental"])),
-        information(3, "medicalrecordnumber", valueString=f"MR{setting.member.number:06d}"),
-        information(4, "patientaccountnumber", valueString=f"ACC{setting.member.number:04d}{setting.number:04d}"),
+        information(2, "servicefacility", valueReference=named_reference(ORGANIZATION[setting.event.provider])),
+        *account_numbers(setting, 3),
     ]
     for tooth in sitting.other_teeth:
         rows.append(information(len(rows) + 2, "additionalbodysite", code=concept(TOOTH, tooth)))
@@ -94,7 +58,10 @@ def _supporting_info(setting: Setting, sitting: Sitting) -> list[Record]:
         placed = setting.start.isoformat()
         rows.append(information(len(rows) + 2, "orthodontics", timingDate=placed, valueQuantity=months))
     if sitting.replaces_prosthesis is not None:
-        rows.append(information(len(rows) + 2, "prosthesis", valueBoolean=sitting.replaces_prosthesis))
+        placed_before = (
+            {"timingDate": date(setting.start.year - 8, 5, 1).isoformat()} if sitting.replaces_prosthesis else {}
+        )
+        rows.append(information(len(rows) + 2, "prosthesis", **placed_before, valueBoolean=sitting.replaces_prosthesis))
     return rows
 
 
@@ -119,7 +86,7 @@ def _item(sequence: int, treatment: Treatment, amounts: Amounts, setting: Settin
         "adjudication": [
             *network_statuses(setting.claim.in_network, "benefitpaymentstatus"),
             *amount_elements(amounts, setting.paid_to),
-            *adjustment_element(amounts),
+            *adjustment_element(amounts, setting.claim.refusal or NOT_COVERED),
             allowed_units_element(1, amounts),
         ],
     }
@@ -129,25 +96,20 @@ def _item(sequence: int, treatment: Treatment, amounts: Amounts, setting: Settin
 def oral(setting: Setting, draw: Random) -> Record:
     """A dentist's claim; the amounts stand on the lines, further teeth in supportingInfo."""
     sitting = SITTINGS[setting.claim.scenario]
-    amounts = tuple(
-        divide(Decimal(treatment.price), setting.claim.payment, position == len(sitting.treatments) - 1, draw)
-        for position, treatment in enumerate(sitting.treatments)
-    )
     supporting_info = _supporting_info(setting, sitting)
     teeth = [row["sequence"] for row in supporting_info if row["category"]["coding"][0]["code"] == "additionalbodysite"]
     body = Body(
         profile="Oral",
         type="oral",
         end=setting.start,
-        provider=PRACTITIONER["brandvold"],
-        care_team=[care_team_member(1, "brandvold", "rendering")],
+        provider=PRACTITIONER[setting.event.practitioner],
+        care_team=[care_team_member(1, setting.event.practitioner, "rendering")],
         supporting_info=supporting_info,
-        diagnosis=[diagnosis(1, sitting.diagnosis, EX_DIAGNOSIS_TYPE, "principal")],
+        diagnosis=[diagnosis(1, setting.event.diagnoses[0], EX_DIAGNOSIS_TYPE, "principal")],
         item=[
-            _item(number, treatment, line_amounts, setting, teeth if number == 1 else [])
-            for number, (treatment, line_amounts) in enumerate(zip(sitting.treatments, amounts, strict=True), 1)
+            _item(number, treatment, amounts, setting, teeth if number == 1 else [])
+            for number, (treatment, amounts) in enumerate(zip(sitting.treatments, setting.amounts, strict=True), 1)
         ],
-        amounts=amounts,
         adjudication=network_statuses(
             setting.claim.in_network, "billingnetworkstatus", "renderingnetworkstatus", "benefitpaymentstatus"
         ),

@@ -18,14 +18,15 @@ from seed_data.datatypes import (
     instant,
     reference,
     telephone,
-    us_core,
+    us_core_profiles,
 )
-from seed_data.members import MEMBER, Member
+from seed_data.members import Member, Representative
 
 OMB = "urn:oid:2.16.840.1.113883.6.238"
 ETHNICITY = {True: ("2135-2", "Hispanic or Latino"), False: ("2186-5", "Not Hispanic or Latino")}
 SEX = {"female": "248152002", "male": "248153007"}  # SNOMED CT
-LANGUAGE = {"en": "English", "es": "Spanish"}
+INTERPRETER = "http://hl7.org/fhir/StructureDefinition/patient-interpreterRequired"
+LANGUAGE = {"ar": "Arabic", "en": "English", "es": "Spanish", "so": "Somali", "vi": "Vietnamese", "zh": "Chinese"}
 
 
 def date_of_death(member: Member, as_of: date) -> date | None:
@@ -72,7 +73,7 @@ def _before(member: Member, until: str) -> tuple[list[Record], list[Record]]:
 
 def _telecom(member: Member) -> list[Record]:
     return [
-        telephone(f"614-555-02{member.number:02d}", "mobile"),
+        telephone(f"614-555-{(200 + member.number) % 10000:04d}", "mobile"),
         {"system": "email", "value": f"{member.key}@example.com", "use": "home"},
     ]
 
@@ -88,7 +89,7 @@ def patient(member: Member, draw: Random, as_of: date) -> Record:
         "id": member.id,
         "meta": {
             "lastUpdated": instant(draw, changed),
-            "profile": [*carin("C4BB-Patient"), us_core("us-core-patient")],
+            "profile": [*carin("C4BB-Patient"), *us_core_profiles("us-core-patient")],
         },
         "extension": [
             _category("race", member.race),
@@ -96,10 +97,11 @@ def patient(member: Member, draw: Random, as_of: date) -> Record:
             {"url": f"{US_CORE}/StructureDefinition/us-core-birthsex", "valueCode": member.gender[0].upper()},
             {"url": f"{US_CORE}/StructureDefinition/us-core-sex", "valueCode": SEX[member.gender]},
             *_tribe(member),
+            {"url": INTERPRETER, "valueBoolean": member.language != "en"},
         ],
         "identifier": [
             identifier(f"{IDENTIFIERS}/member", member.card_number, type_code="MB"),
-            identifier(f"{IDENTIFIERS}/person", f"P{member.number * 7919:08d}", C4BB_IDENTIFIER_TYPE, "um"),
+            identifier(f"{IDENTIFIERS}/person", member.person, C4BB_IDENTIFIER_TYPE, "um"),
         ],
         "active": True,
         "name": [_name(member)],
@@ -124,26 +126,38 @@ def patient(member: Member, draw: Random, as_of: date) -> Record:
 
 def related_person(child: Member, draw: Random, as_of: date) -> Record:
     """The parent as a RelatedPerson in the child's own compartment."""
-    parent = MEMBER[child.parent]
+    parent = child.guardian or child
+    return _related(child, parent, "FTH" if parent.gender == "male" else "MTH", draw, as_of)
+
+
+def representative(member: Member, row: Representative, draw: Random, as_of: date) -> Record:
+    """Somebody who acts for a member as a RelatedPerson in the member's own compartment."""
+    return _related(member, row.person, row.role, draw, as_of)
+
+
+def related_person_id(person: Member, member: Member) -> str:
+    """The id of the RelatedPerson that a person is to a member."""
+    return f"relatedperson-{person.key}-for-{member.key}"
+
+
+def _related(member: Member, person: Member, role: str, draw: Random, as_of: date) -> Record:
     return {
         "resourceType": "RelatedPerson",
-        "id": f"relatedperson-{parent.key}-for-{child.key}",
+        "id": related_person_id(person, member),
         "meta": {
             "lastUpdated": instant(draw, date(as_of.year - 1, 2, 1 + draw.randrange(28))),
-            "profile": [*carin("C4BB-RelatedPerson"), us_core("us-core-relatedperson")],
+            "profile": [*carin("C4BB-RelatedPerson"), *us_core_profiles("us-core-relatedperson")],
         },
-        "identifier": [identifier(f"{IDENTIFIERS}/person", f"P{parent.number * 7919:08d}")],
+        "identifier": [identifier(f"{IDENTIFIERS}/person", person.person)],
         "active": True,
-        "patient": {"reference": f"Patient/{child.id}", "display": child.name},
-        "relationship": [
-            concept("http://terminology.hl7.org/CodeSystem/v3-RoleCode", "FTH" if parent.gender == "male" else "MTH")
-        ],
-        "name": [{"use": "official", "text": parent.name, "family": parent.family, "given": list(parent.given)}],
-        "telecom": _telecom(parent),
-        "gender": parent.gender,
-        "birthDate": parent.birth_date.isoformat(),
-        "address": [address(parent.line, parent.city, parent.postal_code, use="home")],
-        "communication": [{"language": concept("urn:ietf:bcp:47", parent.language, LANGUAGE[parent.language])}],
+        "patient": {"reference": f"Patient/{member.id}", "display": member.name},
+        "relationship": [concept("http://terminology.hl7.org/CodeSystem/v3-RoleCode", role)],
+        "name": [{"use": "official", "text": person.name, "family": person.family, "given": list(person.given)}],
+        "telecom": _telecom(person),
+        "gender": person.gender,
+        "birthDate": person.birth_date.isoformat(),
+        "address": [address(person.line, person.city, person.postal_code, use="home")],
+        "communication": [{"language": concept("urn:ietf:bcp:47", person.language, LANGUAGE[person.language])}],
     }
 
 

@@ -2,67 +2,31 @@
 
 https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-ExplanationOfBenefit-Pharmacy.html"""
 
-from dataclasses import dataclass
-from decimal import Decimal
 from random import Random
 
-from seed_data.adjudication import DISCRIMINATOR, Amounts, amount_elements, divide
-from seed_data.claim import (
-    CARE_TEAM_ROLE,
-    Body,
-    Setting,
-    care_team_member,
-    explanation_of_benefit,
-    information,
-    network_statuses,
-)
-from seed_data.datatypes import CARIN, NDC, Record, concept, named_reference, quantity
+from seed_data.adjudication import DISCRIMINATOR, Amounts, amount_elements, network_statuses
+from seed_data.claim import Body, Setting, care_team_member, explanation_of_benefit, information
+from seed_data.datatypes import CARE_TEAM_ROLE, CARIN, NDC, Record, concept, named_reference, quantity
 from seed_data.directory import ORGANIZATION
+from seed_data.scenarios.drugs import DRUGS, Drug
 
 NCPDP = "http://terminology.hl7.org/CodeSystem/NCPDP"
 COMPOUND = f"{CARIN}/CodeSystem/C4BBCompoundLiteral"
 
 
-@dataclass(frozen=True, slots=True)
-class Drug:
-    ndc: str  # eleven digits
-    text: str
-    price: str
-    units: int
-    days: int
-    refill: int = 0
-    refills_authorized: int = 3
-    generic: bool = True
-    dispensed_as_written: str = "0"
-    ingredients: tuple[tuple[str, str, int], ...] = ()  # NDC, our own words, units
-    standing_order: bool = False  # ordered by the pharmacy itself, with no prescriber of its own
-
-
-DRUGS = {
-    "generic": Drug("68180098003", "Lisinopril 10 mg tablets", "38.40", 90, 90, 1),
-    "brand": Drug("00071015523", "Cholesterol tablets, brand", "412.75", 30, 30, 2, 5, generic=False, dispensed_as_written="1"),
-    "compound": Drug(
-        "", "Skin cream mixed for you", "146.20", 60, 30,
-        ingredients=(("00168004146", "Cream base", 50), ("51552000704", "Active ingredient", 10)),
-    ),
-    "standing-order": Drug("49281042150", "Flu vaccine", "72.00", 1, 1, refills_authorized=0, standing_order=True),
-    "refused": Drug("00088222033", "Insulin", "318.90", 10, 28, generic=False),
-}  # fmt: skip
-
-
-def _supporting_info(drug: Drug) -> list[Record]:
+def _supporting_info(drug: Drug, refill: int | None) -> list[Record]:
     """The four rows every filled prescription has, then how it was prescribed and mixed."""
     return [
         information(2, "dayssupply", valueQuantity=quantity(drug.days)),
         information(
             3, "dawcode", code=concept(f"{NCPDP}DispensedAsWrittenOrProductSelectionCode", drug.dispensed_as_written)
         ),
-        information(4, "refillnum", valueQuantity=quantity(drug.refill)),
+        information(4, "refillnum", valueQuantity=quantity(drug.refill if refill is None else refill)),
         information(5, "refillsauthorized", valueQuantity=quantity(drug.refills_authorized)),
         information(
             6, "brandgenericindicator", code=concept(f"{NCPDP}BrandGenericIndicator", "2" if drug.generic else "1")
         ),
-        information(7, "rxorigincode", code=concept(f"{NCPDP}PrescriptionOriginCode", "3")),
+        information(7, "rxorigincode", code=concept(f"{NCPDP}PrescriptionOriginCode", drug.origin)),
         information(8, "compoundcode", code=concept(f"{NCPDP}CompoundCode", "2" if drug.ingredients else "1")),
     ]
 
@@ -76,7 +40,7 @@ def _item(drug: Drug, amounts: Amounts, setting: Setting) -> Record:
         "servicedDate": setting.start.isoformat(),
         "quantity": quantity(drug.units),
         "noteNumber": [1],
-        "adjudication": amount_elements(amounts, setting.paid_to),
+        "adjudication": amount_elements(amounts, setting.paid_to, is_drug=True),
     }
     if setting.claim.payment == "denied":
         reason = concept(f"{NCPDP}RejectCode", "79", "Too early to refill")
@@ -89,12 +53,12 @@ def _item(drug: Drug, amounts: Amounts, setting: Setting) -> Record:
     return item
 
 
-def _prescriber(drug: Drug) -> Record:
+def _prescriber(drug: Drug, setting: Setting) -> Record:
     if not drug.standing_order:
-        return care_team_member(1, "okafor", "prescribing")
+        return care_team_member(1, setting.event.practitioner, "prescribing")
     return {
         "sequence": 1,
-        "provider": named_reference(ORGANIZATION["millbrook"]),
+        "provider": named_reference(ORGANIZATION[setting.event.provider]),
         "role": concept(CARE_TEAM_ROLE, "prescribing"),
     }
 
@@ -105,17 +69,15 @@ def pharmacy(setting: Setting, draw: Random) -> Record:
     CARIN 2.1.0 wants the prescriber to be an organization (2.2.0 took that back), so a prescription by a person
     claims 2.0.0 alone; one under the pharmacy's standing order claims both."""
     drug = DRUGS[setting.claim.scenario]
-    amounts = divide(Decimal(drug.price), setting.claim.payment, False, draw)
     body = Body(
         profile="Pharmacy",
         type="pharmacy",
         end=setting.start,
-        provider=ORGANIZATION["millbrook"],
-        care_team=[_prescriber(drug)],
-        supporting_info=_supporting_info(drug),
+        provider=ORGANIZATION[setting.event.provider],
+        care_team=[_prescriber(drug, setting)],
+        supporting_info=_supporting_info(drug, setting.claim.refill),
         diagnosis=[],
-        item=[_item(drug, amounts, setting)],
-        amounts=(amounts,),
+        item=[_item(drug, setting.amounts[0], setting)],
         adjudication=network_statuses(setting.claim.in_network, "billingnetworkstatus", "benefitpaymentstatus"),
         versions=("2.0.0", "2.1.0") if drug.standing_order else ("2.0.0",),
     )

@@ -2,98 +2,35 @@
 
 https://hl7.org/fhir/us/carin-bb/StructureDefinition-C4BB-ExplanationOfBenefit-Professional-NonClinician.html"""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
-from seed_data.adjudication import Amounts, adjustment_element, allowed_units_element, amount_elements, divide
+from seed_data.adjudication import (
+    NOT_COVERED,
+    Amounts,
+    adjustment_element,
+    allowed_units_element,
+    amount_elements,
+    network_statuses,
+)
 from seed_data.claim import (
-    CARE_TEAM_ROLE,
     DIAGNOSIS_TYPE,
     EX_DIAGNOSIS_TYPE,
     Body,
     Setting,
-    care_team_member,
+    account_numbers,
+    care_team,
     diagnosis,
     explanation_of_benefit,
     information,
-    network_statuses,
 )
-from seed_data.datatypes import CPT, HCPCS, PLACE_OF_SERVICE, UCUM, Record, coding, concept, named_reference, quantity
+from seed_data.datatypes import PLACE_OF_SERVICE, UCUM, Record, coding, concept, named_reference, quantity
 from seed_data.directory import ORGANIZATION
+from seed_data.events import event
+from seed_data.scenarios.visits import VISITS, Service, Visit
 
+INSTITUTIONAL = {"inpatient", "outpatient"}
 TRANSPORT_REASON = "https://x12.org/codesystem.x12.org/ambulance-transport-reason-codes"
-CLAIM_CARE_TEAM_ROLE = "http://terminology.hl7.org/CodeSystem/claimcareteamrole"
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    code: tuple[str, str]  # system, code
-    text: str
-    price: str
-    units: int = 1
-    modifier: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    provider: str
-    diagnoses: tuple[tuple[str, str], ...]
-    services: tuple[Service, ...]
-    care_team: tuple[tuple[str, str, str], ...]  # practitioner, role, system of the role
-    place: str = "11"
-    type: str = "professional"
-    transport: bool = False
-
-
-VISITS = {
-    "office": Visit(
-        "lakeshore", (("E11.9", "Type 2 diabetes"), ("I10", "High blood pressure")),
-        (
-            Service((CPT, "99214"), "Office visit", "245.00", modifier=(CPT, "25")),
-            Service((CPT, "83036"), "Blood sugar test", "42.00"),
-        ),
-        (("okafor", "rendering", CARE_TEAM_ROLE), ("okafor", "primary", CLAIM_CARE_TEAM_ROLE)),
-    ),
-    "cardiology": Visit(
-        "lakeshore", (("I25.10", "Heart artery disease"),),
-        (
-            Service((CPT, "99204"), "First visit to a heart doctor", "390.00"),
-            Service((CPT, "93000"), "Heart tracing", "118.00"),
-            Service((CPT, "93306"), "Heart ultrasound", "870.00"),
-        ),
-        (("petrakis", "rendering", CARE_TEAM_ROLE), ("okafor", "referring", CARE_TEAM_ROLE)),
-    ),
-    "fracture": Visit(
-        "lakeshore", (("S52.501A", "Broken right forearm"),),
-        (
-            Service((CPT, "25600"), "Setting a broken arm", "780.00", modifier=(HCPCS, "RT")),
-            Service((CPT, "73110"), "X-ray of the wrist", "96.00"),
-        ),
-        (("nakashima", "rendering", CARE_TEAM_ROLE),),
-    ),
-    "checkup": Visit(
-        "lakeshore", (("Z00.129", "Child's yearly check-up"),),
-        (
-            Service((CPT, "99393"), "Yearly check-up", "205.00"),
-            Service((CPT, "90460"), "Giving a vaccine", "34.00", 2),
-        ),
-        (("nakashima", "rendering", CARE_TEAM_ROLE),),
-    ),
-    "ambulance": Visit(
-        "swiftline", (("R07.9", "Chest pain"),),
-        (
-            Service((HCPCS, "A0427"), "Ambulance ride", "1150.00"),
-            Service((HCPCS, "A0425"), "Ambulance miles", "17.50", 12),
-        ),
-        (("ibarra", "rendering", CARE_TEAM_ROLE),), "41", transport=True,
-    ),
-    "vision": Visit(
-        "lakeshore", (("H52.13", "Short-sightedness"),),
-        (Service((HCPCS, "V2020"), "Frames", "160.00"), Service((HCPCS, "V2100"), "Lenses", "74.00", 2)),
-        (("okafor", "rendering", CARE_TEAM_ROLE),), type="vision",
-    ),
-}  # fmt: skip
 
 
 def _transport(setting: Setting) -> list[Record]:
@@ -111,10 +48,16 @@ def _transport(setting: Setting) -> list[Record]:
         information(8, "roudtrippurpose", valueString="Taken to hospital and later home again"),
         information(9, "stretcherpurpose", valueString="Could not sit up safely"),
         information(10, "pickuplocation", valueString=home),
-        information(
-            11, "dropofflocation", valueString="Northgate Regional Hospital, 800 Northgate Drive, Columbus, OH"
-        ),
+        information(11, "dropofflocation", valueString=_hospital(setting)),
     ]
+
+
+def _hospital(setting: Setting) -> str:
+    """Where the ride ended: the hospital that billed for that day, or the nearest one."""
+    that_day = (c for c in setting.member.claims if c.days_ago == setting.claim.days_ago and c.kind in INSTITUTIONAL)
+    hospital = ORGANIZATION[next((event(claim).provider for claim in that_day), "northgate")]
+    place = hospital["address"][0]
+    return f"{hospital['name']}, {place['line'][0]}, {place['city']}, {place['state']}"
 
 
 def _item(sequence: int, service: Service, amounts: Amounts, setting: Setting, visit: Visit) -> Record:
@@ -132,7 +75,7 @@ def _item(sequence: int, service: Service, amounts: Amounts, setting: Setting, v
         "adjudication": [
             *network_statuses(setting.claim.in_network, "benefitpaymentstatus"),
             *amount_elements(amounts, setting.paid_to),
-            *adjustment_element(amounts),
+            *adjustment_element(amounts, setting.claim.refusal or NOT_COVERED, setting.claim.capitated),
             allowed_units_element(service.units, amounts),
         ],
     }
@@ -141,32 +84,27 @@ def _item(sequence: int, service: Service, amounts: Amounts, setting: Setting, v
 
 def professional(setting: Setting, draw: Random) -> Record:
     """A doctor's, ambulance's or optician's claim; the amounts stand on the lines."""
-    visit = VISITS[setting.claim.scenario]
-    amounts = tuple(
-        divide(Decimal(service.price) * service.units, setting.claim.payment, position == len(visit.services) - 1, draw)
-        for position, service in enumerate(visit.services)
-    )
+    visit, met = VISITS[setting.claim.scenario], setting.event
+    provider = ORGANIZATION[met.provider]
     supporting_info = [
-        information(2, "servicefacility", valueReference=named_reference(ORGANIZATION[visit.provider])),
-        information(3, "medicalrecordnumber", valueString=f"MR{setting.member.number:06d}"),
-        information(4, "patientaccountnumber", valueString=f"ACC{setting.member.number:04d}{setting.number:04d}"),
+        information(2, "servicefacility", valueReference=named_reference(provider)),
+        *account_numbers(setting, 3),
     ]
     body = Body(
         profile="Professional-NonClinician",
         type=visit.type,
         end=setting.start,
-        provider=ORGANIZATION[visit.provider],
-        care_team=[care_team_member(number, *row) for number, row in enumerate(visit.care_team, 1)],
+        provider=provider,
+        care_team=care_team(setting, visit.care_team),
         supporting_info=supporting_info + (_transport(setting) if visit.transport else []),
         diagnosis=[
-            diagnosis(1, visit.diagnoses[0], EX_DIAGNOSIS_TYPE, "principal"),
-            *(diagnosis(2 + n, code, DIAGNOSIS_TYPE, "secondary") for n, code in enumerate(visit.diagnoses[1:])),
+            diagnosis(1, met.diagnoses[0], EX_DIAGNOSIS_TYPE, "principal"),
+            *(diagnosis(2 + n, code, DIAGNOSIS_TYPE, "secondary") for n, code in enumerate(met.diagnoses[1:])),
         ],
         item=[
-            _item(number, service, line_amounts, setting, visit)
-            for number, (service, line_amounts) in enumerate(zip(visit.services, amounts, strict=True), 1)
+            _item(number, service, amounts, setting, visit)
+            for number, (service, amounts) in enumerate(zip(visit.services, setting.amounts, strict=True), 1)
         ],
-        amounts=amounts,
         adjudication=network_statuses(setting.claim.in_network, "billingnetworkstatus", "renderingnetworkstatus"),
     )
     return explanation_of_benefit(setting, body, draw)

@@ -2,8 +2,8 @@
 
 https://hl7.org/fhir/us/core/STU6.1/StructureDefinition-us-core-provenance.html"""
 
-from seed_data.datatypes import US_CORE, Record, concept, named_reference, reference, us_core
-from seed_data.directory import ORGANIZATION, PRACTITIONER, WORKPLACE
+from seed_data.datatypes import US_CORE, Record, concept, named_reference, reference, us_core_profiles
+from seed_data.directory import ORGANIZATION, PRACTITIONER, PRACTITIONER_ROLE, WORKPLACE
 
 AUTHOR = concept("http://terminology.hl7.org/CodeSystem/provenance-participant-type", "author")
 TRANSMITTER = concept(f"{US_CORE}/CodeSystem/us-core-provenance-participant-type", "transmitter")
@@ -11,6 +11,7 @@ TRANSMITTER = concept(f"{US_CORE}/CodeSystem/us-core-provenance-participant-type
 _BY_REFERENCE: dict[str, Record] = {
     **{reference(organization)["reference"]: organization for organization in ORGANIZATION.values()},
     **{reference(PRACTITIONER[key])["reference"]: place for key, place in WORKPLACE.items()},
+    **{reference(PRACTITIONER_ROLE[key])["reference"]: place for key, place in WORKPLACE.items()},
 }
 
 
@@ -26,7 +27,7 @@ def provenance(identity: str, targets: list[Record], payer: Record) -> Record:
     return {
         "resourceType": "Provenance",
         "id": f"provenance-{identity}",
-        "meta": {"lastUpdated": recorded, "profile": [us_core("us-core-provenance")]},
+        "meta": {"lastUpdated": recorded, "profile": us_core_profiles("us-core-provenance")},
         "target": [reference(target) for target in targets],
         "recorded": recorded,
         "agent": [

@@ -13,6 +13,7 @@ import typer
 from server.account_commands import account
 from server.client_commands import client
 from server.command_line import CommandError, Environment, migrated_database
+from server.generate_command import generate
 from server.key_commands import keys
 
 app = typer.Typer(
@@ -161,6 +162,9 @@ def load(
 def _readable(paths: list[Path]) -> None:
     if not any(path.exists() for path in paths):
         raise CommandError(f"{', '.join(map(str, paths))}: no such file or directory")
+
+
+app.command()(generate)
 
 
 @app.command()

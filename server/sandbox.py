@@ -75,7 +75,6 @@ def _environment(host: str, port: int) -> dict[str, str]:
     defaults = {
         "BASE_URL": launcher.local_base_url(host, port),
         "REPORTING_UNITS_FILE": str(units),
-        "FORMER_MEMBERS": "allow",  # made-up coverage ends some day, and the sandbox goes on
     }
     fixed = {"ENVIRONMENT": "test", "SANDBOX_FILE": str(MANIFEST)}
     return {name: os.environ.get(name) or value for name, value in defaults.items()} | fixed
@@ -101,34 +100,23 @@ def _loaded(database: Database) -> str:
 
 def _seed(database: Database, settings: Settings) -> None:
     """Generate the synthetic payer's records, load them, and let its members sign in."""
-    from seed_data.generate import LOGINS, write_ndjson
+    from seed_data.generate import LOGINS, write_authorization_events, write_ndjson
     from server.authorization.accounts import add_account, mark_test_member
     from server.ingest.load import load
 
     print("Generating the synthetic members' records ...", flush=True)
-    paths = write_ndjson(SEED)
+    paths = [*write_ndjson(SEED), write_authorization_events(SEED)]
     with progress_bar("Loading") as advance:
         report = load(database, settings, paths, on_progress=advance)
     if report.exit_code:
         raise SandboxError(f"the seed data did not load: {report.rejected[:1] or report.not_loaded}")
-    representatives = _related_persons(SEED / "RelatedPerson.ndjson")
     for login in LOGINS:
         members = [
-            (patient, relationship, representatives.get((patient, login.display_name), ""))
-            for patient, relationship in login.members
+            (row.patient, row.relationship, row.related_person, row.authority, row.until) for row in login.acts_for
         ]
         add_account(database, login.username, login.password, login.display_name, members)
-        for patient, _ in login.members:
-            mark_test_member(database, patient)
-
-
-def _related_persons(path: Path) -> dict[tuple[str, str], str]:
-    """RelatedPerson ids by the member they belong to and the name of the person they are."""
-    records = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return {
-        (record["patient"]["reference"].partition("/")[2], record["name"][0]["text"]): record["id"]
-        for record in records
-    }
+        for row in login.acts_for:
+            mark_test_member(database, row.patient)
 
 
 def _register_apps(database: Database, settings: Settings) -> Sandbox:
@@ -169,7 +157,7 @@ def _kept_secret(settings: Settings) -> str:
 
 def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
     """What programs read instead of the welcome: addresses, apps, sign-ins."""
-    from seed_data.members import LOGINS
+    from seed_data.personas import LOGINS
 
     stories = _stories()
     return {
@@ -197,21 +185,21 @@ def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
 
 def sandbox_usernames() -> tuple[str, ...]:
     """The sign-ins of the sandbox; their passwords are published."""
-    from seed_data.members import LOGINS
+    from seed_data.personas import LOGINS
 
     return tuple(login.username for login in LOGINS)
 
 
 def _stories() -> dict[str, str]:
     """What each member's records tell, by username."""
-    from seed_data.members import MEMBERS
+    from seed_data.personas import MEMBERS
 
     return {member.key: member.story for member in MEMBERS}
 
 
 def welcome(settings: Settings) -> str:
     """What ``make run`` prints before it serves."""
-    from seed_data.members import LOGINS
+    from seed_data.personas import LOGINS
 
     stories = _stories()
     logins = [login for login in LOGINS if login.username in SHOWN_LOGINS]

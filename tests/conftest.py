@@ -184,7 +184,7 @@ def shared_data() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what the search oracle has checked, by guide; here because the process that prints does not collect."""
+    """Print what the search oracle has checked, and the must-support shares; here because who prints does not collect."""
     passed: Counter[str] = Counter()
     requests: Counter[str] = Counter()
     for report in terminalreporter.stats.get("passed", []):
@@ -196,3 +196,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("searches that find what brute force finds, no more and no less")
         for guide in passed:
             terminalreporter.line(f"{guide}: {passed[guide]} pass ({requests[guide]} requests)")
+    shares = [
+        dict(report.user_properties)["must-support"]
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        if report.when == "call" and "must-support" in dict(report.user_properties)
+    ]
+    if shares:
+        terminalreporter.section("must-support elements, slices, extensions and targets that some persona carries")
+        for name, carried, count in sorted(shares):
+            terminalreporter.line(f"{name}: {carried} of {count} ({carried / count:.1%}); the others are explained")

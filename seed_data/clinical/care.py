@@ -8,6 +8,7 @@ from html import escape
 
 from seed_data.clinical.chart import LOINC, SNOMED, Chart, measured, practitioner, profiles
 from seed_data.clinical.problems import problem_with
+from seed_data.conditions import CONDITIONS
 from seed_data.datatypes import US_CORE, Record, concept, named_reference, reference
 from seed_data.directory import ORGANIZATION, PRACTITIONER_ROLE, WORKPLACE
 
@@ -59,6 +60,26 @@ TEAMS: dict[str, tuple[Team, ...]] = {
 }  # fmt: skip
 
 
+def _lasting(chart: Chart) -> list[tuple[str, int]]:
+    """The conditions that a drawn member is looked after for: the row of CONDITIONS, and since when, at most two."""
+    found = [
+        (row.condition, min(row.since, 700))
+        for row in chart.member.conditions
+        if CONDITIONS[row.condition].course == "chronic" and not row.until
+    ]
+    return found[:2] if chart.is_drawn else []
+
+
+def _drawn_teams(chart: Chart) -> tuple[Team, ...]:
+    lasting = _lasting(chart)
+    if not lasting:
+        return ()
+    who: list[tuple[str, tuple[str, str]]] = [(f"practitioner:{chart.doctor}", FAMILY_DOCTOR), ("patient:", PATIENT)]
+    if chart.guardian:
+        who.append(("guardian:", CAREGIVER))
+    return (Team("own", "Who looks after me", tuple(who), lasting[0][1]),)
+
+
 def _participant(chart: Chart, who: str, role: tuple[str, str], since: date) -> Record:
     kind, _, key = who.partition(":")
     match kind:
@@ -79,7 +100,7 @@ def _participant(chart: Chart, who: str, role: tuple[str, str], since: date) -> 
 
 
 def care_teams(chart: Chart) -> list[Record]:
-    return [_care_team(chart, row) for row in TEAMS.get(chart.member.key, ())]
+    return [_care_team(chart, row) for row in TEAMS.get(chart.member.key, ()) or _drawn_teams(chart)]
 
 
 def _care_team(chart: Chart, row: Team) -> Record:
@@ -135,8 +156,27 @@ AIMS: dict[str, tuple[Aim, ...]] = {
 }  # fmt: skip
 
 
+AIM_OF = {
+    "diabetes": ("4548-4", "Blood sugar over three months", 7, "%"),
+    "hypertension": ("8480-6", "Upper blood pressure", 140, "mm[Hg]"),
+    "cholesterol": ("13457-7", "LDL cholesterol", 100, "mg/dL"),
+}
+
+
+def _drawn_aims(chart: Chart) -> tuple[Aim, ...]:
+    found = []
+    for name, since in _lasting(chart):
+        problem = CONDITIONS[name].code
+        if name in AIM_OF:
+            code, text, most, unit = AIM_OF[name]
+            found.append(Aim(name, LOINC, code, f"{text} below {most} {unit}", since, 90, problem, AIM_OF[name]))
+        else:
+            found.append(Aim(name, SNOMED, "165245003", "Get on well every day", since, 90, problem))
+    return tuple(found)
+
+
 def goals(chart: Chart) -> list[Record]:
-    return [_goal(chart, row) for row in AIMS.get(chart.member.key, ())]
+    return [_goal(chart, row) for row in AIMS.get(chart.member.key, ()) or _drawn_aims(chart)]
 
 
 def _goal(chart: Chart, row: Aim) -> Record:
@@ -204,8 +244,16 @@ PLANS: dict[str, tuple[Plan, ...]] = {
 }  # fmt: skip
 
 
+def _drawn_plans(chart: Chart) -> tuple[Plan, ...]:
+    words = "Take the medicines every day. Come back in half a year."
+    return tuple(
+        Plan(name, CONDITIONS[name].text, words, since, 0, chart.doctor, "own", (name,), CONDITIONS[name].code)
+        for name, since in _lasting(chart)
+    )
+
+
 def care_plans(chart: Chart) -> list[Record]:
-    return [_care_plan(chart, row) for row in PLANS.get(chart.member.key, ())]
+    return [_care_plan(chart, row) for row in PLANS.get(chart.member.key, ()) or _drawn_plans(chart)]
 
 
 def _care_plan(chart: Chart, row: Plan) -> Record:

@@ -8,10 +8,12 @@ from decimal import Decimal
 from random import Random
 
 from seed_data.clinical.visits import Visit
-from seed_data.datatypes import ICD_10_CM, UCUM, US_CORE, Record, coding, concept, instant, named_reference, past
-from seed_data.directory import PRACTITIONER
+from seed_data.conditions import CONDITIONS
+from seed_data.datatypes import ICD_10_CM, UCUM, US_CORE, Record, coding, concept, instant, past, us_core_profiles
+from seed_data.directory import PRACTITIONER_REFERENCE
 from seed_data.members import Member
 
+profiles = us_core_profiles
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -24,6 +26,7 @@ US_CORE_CATEGORY = f"{US_CORE}/CodeSystem/us-core-category"
 PDEX = "http://hl7.org/fhir/us/davinci-pdex"
 
 SNOMED_OF = {  # the SNOMED CT concept beside an ICD-10-CM code, where one says the same
+    **{row.code: row.snomed for row in CONDITIONS.values()},
     "E11.9": "44054006",
     "I10": "59621000",
     "I25.10": "53741008",
@@ -44,11 +47,6 @@ UNKNOWN_EXTENSION: Record = {
 }
 
 
-def profiles(*names: str, versions: tuple[str, ...] = ("6.1.0", "7.0.0")) -> list[str]:
-    """The versioned US Core canonicals a record claims, one for each version it satisfies."""
-    return [f"{US_CORE}/StructureDefinition/{name}|{version}" for name in names for version in versions]
-
-
 def observation_category(code: str) -> Record:
     return concept(OBSERVATION_CATEGORY, code)
 
@@ -67,7 +65,7 @@ def measured(value: Decimal | int, unit: str, code: str = "") -> Record:
 
 
 def practitioner(key: str) -> Record:
-    return named_reference(PRACTITIONER[key])
+    return PRACTITIONER_REFERENCE[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +87,21 @@ class Chart:
         if not self.member.parent:
             return None
         return {"reference": f"RelatedPerson/relatedperson-{self.member.parent}-for-{self.member.key}"}
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether what no table tells of this member is drawn: for members of a series, and those with conditions."""
+        return bool(self.member.series or self.member.conditions)
+
+    @property
+    def doctor(self) -> str:
+        """The practitioner whom the member returns to."""
+        return self.member.primary_care or ("nakashima" if self.guardian else "okafor")
+
+    @property
+    def age(self) -> int:
+        """In whole years at as-of."""
+        return (self.as_of - self.member.birth_date).days * 100 // 36525
 
     def day(self, days_ago: int) -> date:
         return self.as_of - timedelta(days=days_ago)

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/us/core/STU6.1/StructureDefinition-us-core-implantable-device.html"""
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from seed_data.clinical.chart import PDEX, SNOMED, Chart, profiles
@@ -44,8 +44,26 @@ def check_digit(stem: str) -> str:
     return f"{stem}{-total % 10}"
 
 
+GIVEN = {  # what a drawn member is given at a visit of a scenario
+    "heart": Implant("stent", "heart", ("65818007", "Heart stent"), "0081999900101", "L2207", "ST"),
+    "knee": Implant("knee", "knee", ("109228008", "Artificial knee joint"), "0081999900102", "K1190", "KN"),
+    "equipment": Implant(
+        "breathing", "equipment", ("702172008", "Breathing machine for the night"), "0081999900104", "C5521", "CP",
+        implanted=False,
+    ),
+}  # fmt: skip
+
+
+def implants(chart: Chart) -> tuple[Implant, ...]:
+    """The member's devices; a drawn member's are those of the visits, with serial numbers of their own."""
+    if chart.member.key in IMPLANTS or not chart.is_drawn:
+        return IMPLANTS.get(chart.member.key, ())
+    scenarios = dict.fromkeys(visit.scenario for visit in chart.visits if visit.scenario in GIVEN)
+    return tuple(replace(GIVEN[name], serial=f"{GIVEN[name].serial}-{chart.member.serial}") for name in scenarios)
+
+
 def devices(chart: Chart) -> list[Record]:
-    return [_device(chart, row) for row in IMPLANTS.get(chart.member.key, ())]
+    return [_device(chart, row) for row in implants(chart)]
 
 
 def _device(chart: Chart, row: Implant) -> Record:

@@ -13,13 +13,17 @@ from seed_data.clinical.problems import (
     problem_with,
 )
 from seed_data.clinical.visits import Visit
-from seed_data.datatypes import CPT, IDENTIFIERS, NUBC, Record, coding, concept, named_reference
-from seed_data.directory import LOCATION, ORGANIZATION
+from seed_data.conditions import CONDITIONS
+from seed_data.datatypes import CPT, IDENTIFIERS, NUBC, Record, coding, concept
+from seed_data.directory import LOCATION_REFERENCE, ORGANIZATION_REFERENCE
 
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 DISCHARGE = ("http://www.nubc.org/patient-discharge", f"{NUBC}/PatDischargeStatus")  # as US Core 6.1.0, as 7.0.0
 PASSING = {"J18.9": 21, "R07.9": 1, "S52.501A": 42, "S61.411A": 12, "I21.4": 28, "M25.561": 30, "Z00.129": 0}
 """Days after which a condition that passes was over; the others stay."""
+
+
+DAYS_OF = {row.code: row.days for row in CONDITIONS.values() if row.course == "acute"}
 
 
 def _period(visit: Visit) -> Record:
@@ -58,7 +62,7 @@ def encounter(chart: Chart, visit: Visit) -> Record:
             {
                 "use": "official",
                 "system": f"{IDENTIFIERS}/encounter",
-                "value": f"E{chart.member.number:04d}{visit.name}",
+                "value": f"E{chart.member.serial}{visit.name}",
             }
         ],
         status=visit.status,
@@ -79,12 +83,12 @@ def encounter(chart: Chart, visit: Visit) -> Record:
         else None,
         location=[
             {
-                "location": named_reference(LOCATION[visit.provider]),
+                "location": LOCATION_REFERENCE[visit.provider],
                 "status": "planned" if planned else "completed",
                 "period": period,
             }
         ],
-        serviceProvider=named_reference(ORGANIZATION[visit.provider]),
+        serviceProvider=ORGANIZATION_REFERENCE[visit.provider],
     )
 
 
@@ -94,7 +98,7 @@ def encounter_diagnoses(chart: Chart, visit: Visit) -> list[Record]:
 
 
 def _condition(chart: Chart, visit: Visit, number: int, code: tuple[str, str]) -> Record:
-    days = PASSING.get(code[0])
+    days = PASSING.get(code[0], DAYS_OF.get(code[0]))
     over = visit.start + timedelta(days=days or 0)
     resolved = days is not None and over < chart.as_of
     return chart.record(

@@ -22,10 +22,11 @@ from seed_data.clinical.social_history import social_history
 from seed_data.clinical.sources import sources
 from seed_data.clinical.visits import visits
 from seed_data.clinical.vital_signs import vital_signs
-from seed_data.coverage import PLANS
-from seed_data.datatypes import Record, named_reference
+from seed_data.conditions import SENSITIVE
+from seed_data.datatypes import Record, named_reference, security_labels
 from seed_data.directory import ORGANIZATION
 from seed_data.members import Member
+from seed_data.plans import PLANS
 
 __all__ = ["TYPES", "clinical", "medications"]
 
@@ -50,6 +51,39 @@ TYPES = (  # in loading order, what is referred to mostly before what refers to 
     "Binary",
     "DocumentReference",
 )
+
+
+ABOUT = ("encounter", "reasonReference", "addresses", "authorizingPrescription")
+"""What a record was for: when one of these is about a sensitive matter, so is the record."""
+
+
+def _about(record: Record) -> Iterator[str]:
+    at = record.get("context", {}).get("encounter", ()) if record["resourceType"] == "DocumentReference" else ()
+    for element in ABOUT:
+        if element == "encounter" and record["resourceType"] == "MedicationRequest":
+            continue  # the visit before it, whatever that was for
+        found = record.get(element, ())
+        at = (*at, *(found if isinstance(found, list) else [found] if found else []))
+    return (row["reference"] for row in at)
+
+
+def label(chart: Chart, records: list[Record]) -> None:
+    """Writes meta.security on what tells of a sensitive matter: what is coded with one, and what was for one."""
+    known = {chart.encounter(visit)["reference"]: visit.security for visit in chart.visits if visit.security}
+    for record in records:
+        name = f"{record['resourceType']}/{record['id']}"
+        codes = (code["code"] for reason in _reasons(record) for code in reason.get("coding", ()))
+        security = next((SENSITIVE[code] for code in codes if code in SENSITIVE), "") or known.get(name, "")
+        security = security or next((known[about] for about in _about(record) if about in known), "")
+        if security:
+            known[name] = security
+            record["meta"]["security"] = security_labels(security)
+
+
+def _reasons(record: Record) -> Iterator[Record]:
+    yield from record.get("reasonCode", ())
+    if record["resourceType"] == "Condition":
+        yield record["code"]
 
 
 def clinical(member: Member, seed: int, as_of: date) -> Iterator[Record]:
@@ -81,5 +115,6 @@ def clinical(member: Member, seed: int, as_of: date) -> Iterator[Record]:
         notes,
     ):
         found += written(chart)
+    label(chart, found)
     yield from found
     yield from sources(member.key, found, named_reference(ORGANIZATION[PLANS[member.plans[-1]].payor]))

@@ -7,9 +7,9 @@ from datetime import date, timedelta
 from typing import Any
 
 from seed_data.clinical.chart import CVX, Chart, practitioner, profiles
-from seed_data.datatypes import NDC, Record, coding, concept, named_reference
-from seed_data.directory import LOCATION, ORGANIZATION
-from seed_data.pharmacy import DRUGS
+from seed_data.datatypes import NDC, Record, coding, concept
+from seed_data.directory import LOCATION_REFERENCE, ORGANIZATION_REFERENCE
+from seed_data.scenarios.drugs import DRUGS
 
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 CHILDHOOD = (  # month of life, CVX, our own words
@@ -59,7 +59,7 @@ def _immunization(chart: Chart, name: str, day: date, shot: Shot, **more: Any) -
         "encounter": chart.encounter(at_visit) if at_visit else None,
         "occurrenceDateTime": chart.when(day),
         "primarySource": shot.primary,
-        "location": named_reference(LOCATION[at_visit.provider]) if at_visit else None,
+        "location": LOCATION_REFERENCE[at_visit.provider] if at_visit else None,
         "performer": [{"actor": practitioner(at_visit.practitioner)}] if at_visit else None,
     }
     return chart.record("Immunization", name, day, profiles("us-core-immunization"), **{**head, **more})
@@ -68,22 +68,25 @@ def _immunization(chart: Chart, name: str, day: date, shot: Shot, **more: Any) -
 def immunizations(chart: Chart) -> list[Record]:
     """Those of childhood, those of the visits, and those a pharmacy gave under its standing order."""
     found: list[Record] = []
-    if chart.member.parent:
+    if chart.guardian:
         for number, (month, code, text) in enumerate(CHILDHOOD, 1):
             day = chart.member.birth_date + timedelta(days=month * 365 // 12)
-            performer = [{"actor": practitioner("nakashima")}]
+            if day > chart.day(3):
+                break
+            performer = [{"actor": practitioner(chart.doctor)}]
             found.append(_immunization(chart, f"childhood-{number}", day, Shot(code, text, 0), performer=performer))
     for number, shot in enumerate(SHOTS.get(chart.member.key, ()), 1):
         found.append(_immunization(chart, str(number), chart.day(shot.days_ago), shot))
     drug = DRUGS["standing-order"]
     for number, claim in enumerate(chart.member.claims, 1):
-        if claim.scenario == "standing-order":
+        if claim.scenario == "standing-order" and not claim.primary and not claim.replaced_by:
+            pharmacy = claim.provider or "millbrook"
             vaccine: Record = {"coding": [coding(CVX, "150"), coding(NDC, drug.ndc)], "text": drug.text}
-            millbrook: Record = {
-                "location": named_reference(LOCATION["millbrook"]),
-                "performer": [{"actor": named_reference(ORGANIZATION["millbrook"])}],
+            place: Record = {
+                "location": LOCATION_REFERENCE[pharmacy],
+                "performer": [{"actor": ORGANIZATION_REFERENCE[pharmacy]}],
             }
             shot = Shot("150", drug.text, claim.days_ago)
             day = chart.day(claim.days_ago)
-            found.append(_immunization(chart, f"claim-{number:03d}", day, shot, vaccineCode=vaccine, **millbrook))
+            found.append(_immunization(chart, f"claim-{number:03d}", day, shot, vaccineCode=vaccine, **place))
     return found

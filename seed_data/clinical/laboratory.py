@@ -17,8 +17,9 @@ from seed_data.clinical.chart import (
     profiles,
 )
 from seed_data.clinical.visits import Visit
-from seed_data.datatypes import IDENTIFIERS, Record, concept, instant, named_reference, past
-from seed_data.directory import ORGANIZATION
+from seed_data.conditions import CONDITIONS
+from seed_data.datatypes import IDENTIFIERS, Record, concept, instant, past
+from seed_data.directory import ORGANIZATION_REFERENCE
 
 INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 SPECIMEN_CONDITION = "http://terminology.hl7.org/CodeSystem/v2-0493"
@@ -51,6 +52,7 @@ TESTS = {
     "hemoglobin": Test("718-7", "Hemoglobin", "g/dL", 120, 160, 136, 18),
     "leukocytes": Test("6690-2", "White blood cells", "10*3/uL", 45, 110, 78, 30),
     "platelets": Test("777-3", "Platelets", "10*3/uL", 1500, 4000, 2480, 500),
+    "tsh": Test("3016-3", "Thyroid hormone signal", "m[IU]/L", 4, 45, 22, 20),
     "troponin": Test("10839-9", "Troponin", "ng/mL", 0, 1, 31, 20),
 }
 
@@ -72,6 +74,7 @@ PANELS = {
     "count": Panel(
         "58410-2", "Blood count", ("hemoglobin", "leukocytes", "platelets"), ("258580003", "Whole blood")
     ),
+    "thyroid": Panel("3016-3", "Thyroid test", ("tsh",)),
     "heart": Panel("10839-9", "Heart muscle test", ("troponin",)),
 }  # fmt: skip
 
@@ -83,6 +86,18 @@ ORDERED = {  # what a visit's claim says was tested, and what belongs to such a 
     "knee": ("count",),
     "lungs": ("count",),
 }
+
+
+PANELS_OF = {row.code: row.panels for row in CONDITIONS.values()}
+"""The tests that belong to a diagnosis, by its ICD-10-CM code."""
+
+
+def ordered(visit: Visit) -> tuple[str, ...]:
+    """The panels of a visit: a laboratory's own are those of the diagnoses it was for, a check-up's without any."""
+    if visit.scenario != "laboratory":
+        return ORDERED.get(visit.scenario, ())
+    panels = dict.fromkeys(panel for code, _ in visit.diagnoses for panel in PANELS_OF.get(code, ()))
+    return (*panels, "count") if panels and "count" not in panels else tuple(panels) or ("metabolic", "lipids", "count")
 
 
 def _interpretation(row: Test, tenths: int) -> Record:
@@ -106,7 +121,7 @@ def _result(chart: Chart, visit: Visit, name: str, taken: str, specimen: Record)
         subject=chart.patient,
         encounter=chart.encounter(visit),
         effectiveDateTime=taken,
-        performer=[named_reference(ORGANIZATION[visit.provider])],
+        performer=[ORGANIZATION_REFERENCE[visit.provider]],
         valueQuantity=None if lost else measured(_decimal(tenths), row.unit),
         dataAbsentReason=UNKNOWN if lost else None,
         interpretation=None if lost else [_interpretation(row, tenths)],
@@ -120,7 +135,7 @@ def _decimal(tenths: int) -> Decimal:
 
 
 def _specimen(chart: Chart, name: str, day: date, kind: Record, taken: str, condition: str = "") -> Record:
-    serial = f"{chart.member.number:03d}-{name}".upper()
+    serial = f"{chart.member.serial}-{name}".upper()
     return chart.record(
         "Specimen",
         name,
@@ -152,7 +167,7 @@ def _report(
         encounter=chart.encounter(visit),
         **effective,
         issued=instant(chart.draw, issued),
-        performer=[practitioner(visit.practitioner), named_reference(ORGANIZATION[visit.provider])],
+        performer=[practitioner(visit.practitioner), ORGANIZATION_REFERENCE[visit.provider]],
         result=[{"reference": f"Observation/{result['id']}"} for result in results],
     )
 
@@ -182,7 +197,7 @@ def _urine(chart: Chart, visit: Visit) -> list[Record]:
         "category": [observation_category("laboratory")],
         "subject": chart.patient,
         "encounter": chart.encounter(visit),
-        "performer": [named_reference(ORGANIZATION[visit.provider])],
+        "performer": [ORGANIZATION_REFERENCE[visit.provider]],
         "specimen": {"reference": f"Specimen/{specimen['id']}"},
     }
     lab = profiles("us-core-observation-lab")
@@ -211,7 +226,7 @@ def laboratory(chart: Chart) -> list[Record]:
     for visit in chart.visits:
         if visit.status != "finished":
             continue
-        for key in ORDERED.get(visit.scenario, ()):
+        for key in ordered(visit):
             found += _panel(chart, visit, key)
         if visit.scenario == "office" and not urine:
             found += _urine(chart, visit)

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/us/core/STU6.1/StructureDefinition-us-core-medicationrequest.html"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seed_data.clinical.chart import (
     ACT_CODE,
@@ -17,10 +17,11 @@ from seed_data.clinical.chart import (
     profiles,
 )
 from seed_data.clinical.problems import problem_with
-from seed_data.datatypes import NDC, US_CORE, Record, coding, concept, instant, named_reference
-from seed_data.directory import ORGANIZATION
+from seed_data.conditions import CONDITIONS
+from seed_data.datatypes import NDC, US_CORE, Record, coding, concept, instant
+from seed_data.directory import ORGANIZATION_REFERENCE
 from seed_data.members import Claim
-from seed_data.pharmacy import DRUGS, Drug
+from seed_data.scenarios.drugs import DRUGS, Drug
 
 REQUEST_CATEGORY = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
 DISPENSE_CATEGORY = "http://terminology.hl7.org/fhir/CodeSystem/medicationdispense-category"
@@ -197,14 +198,19 @@ def _dispense(chart: Chart, number: int, claim: Claim, row: Course, first: bool)
         f"{number:03d}",
         day,
         names,
-        extension=[{"url": REFILL, "valueQuantity": measured(drug.refill, "refill", "{refill}")}],
+        extension=[
+            {
+                "url": REFILL,
+                "valueQuantity": measured(drug.refill if claim.refill is None else claim.refill, "refill", "{refill}"),
+            }
+        ],
         status="declined" if declined else "completed",
         statusReasonCodeableConcept={"text": "Too early to refill"} if declined else None,
         category=concept(DISPENSE_CATEGORY, "community"),
         **medicine,
         subject=chart.patient,
         context=chart.encounter(visit) if visit else None,
-        performer=[{"actor": named_reference(ORGANIZATION["millbrook"])}],
+        performer=[{"actor": ORGANIZATION_REFERENCE[claim.provider or "millbrook"]}],
         authorizingPrescription=[chart.reference("MedicationRequest", row.name)],
         type=concept(ACT_CODE, "FFC" if first else "RFC", "First fill" if first else "Refill"),
         quantity=measured(drug.units, "units", "{unit}"),
@@ -220,21 +226,35 @@ def prescriptions(chart: Chart) -> list[Record]:
     fills = [
         (number, claim)
         for number, claim in enumerate(chart.member.claims, 1)
-        if claim.kind == "pharmacy" and claim.scenario in BY_SCENARIO and not claim.replaced_by
+        if claim.kind == "pharmacy" and not DRUGS[claim.scenario].standing_order
+        if not (claim.replaced_by or claim.primary or claim.reversed)
     ]
+    courses = {claim.scenario: course(chart, claim) for _, claim in fills}
     found = [_request(chart, row, None) for row in COURSES.get(chart.member.key, ())]
     first: dict[str, int] = {}
     for _, claim in fills:
         first[claim.scenario] = max(claim.days_ago, first.get(claim.scenario, 0))
     for scenario, days_ago in first.items():
-        found.append(_request(chart, _begun(BY_SCENARIO[scenario], days_ago), DRUGS[scenario]))
+        found.append(_request(chart, _begun(courses[scenario], days_ago), DRUGS[scenario]))
     for number, claim in fills:
-        row = BY_SCENARIO[claim.scenario]
+        row = courses[claim.scenario]
         found.append(_dispense(chart, number, claim, row, claim.days_ago == first[claim.scenario]))
     return found
 
 
-def _begun(row: Course, days_ago: int) -> Course:
+def course(chart: Chart, claim: Claim) -> Course:
+    """The prescription behind a pharmacy claim: as the table says, else as the drug's own row and the claim's condition say."""
+    if claim.scenario in BY_SCENARIO:
+        return BY_SCENARIO[claim.scenario]
+    drug = DRUGS[claim.scenario]
+    condition = CONDITIONS[claim.conditions[0]] if claim.conditions else None
+    over = condition is not None and condition.course == "acute"
     return Course(
-        row.name, row.code, row.text, row.dose, row.times, days_ago + 1, row.reason, row.medication, row.status,
+        f"rx-{claim.scenario}", drug.rxnorm, drug.text, (1, drug.dose), drug.times,
+        reason=condition.diagnosis if condition else ("", ""), status="completed" if over else "active",
+        practitioner=claim.practitioner or chart.doctor,
     )  # fmt: skip
+
+
+def _begun(row: Course, days_ago: int) -> Course:
+    return replace(row, days_ago=days_ago + 1)

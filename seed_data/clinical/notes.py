@@ -11,6 +11,7 @@ from seed_data.clinical.chart import (
     LOINC,
     NULL_FLAVOR,
     SNOMED,
+    UNKNOWN,
     Chart,
     measured,
     observation_category,
@@ -18,8 +19,8 @@ from seed_data.clinical.chart import (
     profiles,
 )
 from seed_data.clinical.visits import Visit
-from seed_data.datatypes import IDENTIFIERS, US_CORE, Record, coding, concept, instant, named_reference, past
-from seed_data.directory import ORGANIZATION
+from seed_data.datatypes import IDENTIFIERS, US_CORE, Record, coding, concept, instant, past
+from seed_data.directory import ORGANIZATION_REFERENCE
 
 CLINICAL_NOTE = concept(f"{US_CORE}/CodeSystem/us-core-documentreference-category", "clinical-note", "Clinical note")
 FORMAT = coding(
@@ -41,6 +42,18 @@ class Note:
 
 NOTES: dict[str, tuple[Note, ...]] = {  # by scenario of the visit
     "office": (Note("progress", "11506-3", "Progress note", "Feels well. Blood pressure and blood sugar talked over."),),
+    "follow-up": (Note("progress", "11506-3", "Progress note", "Medicines looked through, no change."),),
+    "annual": (Note("history", "34117-2", "History and physical", "Yearly check-up, nothing new to worry about."),),
+    "telehealth": (Note("progress", "11506-3", "Progress note", "Seen by video. Rest, drink, call if it gets worse."),),
+    "bones": (Note("consultation", "11488-4", "Consultation", "Exercises first, then we will see."),),
+    "therapy": (Note("progress", "11506-3", "Progress note", "Moves more easily than last time."),),
+    "counseling": (Note("progress", "11506-3", "Progress note", "Sleeps better. Next talk in two weeks."),),
+    "day-surgery": (Note("operation", "11504-8", "Operation note", "Torn cartilage trimmed, no trouble."),),
+    "birth": (
+        Note("history", "34117-2", "History and physical", "First contractions at night."),
+        Note("discharge", "18842-5", "Discharge summary", "Mother and child go home well."),
+    ),
+    "newborn": (Note("discharge", "18842-5", "Discharge summary", "Healthy newborn, feeds well."),),
     "cardiology": (Note("consultation", "11488-4", "Consultation", "Heart tracing and ultrasound done. Keep on as before."),),
     "checkup": (Note("history", "34117-2", "History and physical", "Growing as expected. Vaccines looked through."),),
     "fracture": (Note("progress", "11506-3", "Progress note", "Cast on the right forearm. Come back in two weeks."),),
@@ -85,14 +98,14 @@ def _document(chart: Chart, visit: Visit, name: str, type: Record, status: str, 
         name,
         day,
         profiles("us-core-documentreference"),
-        identifier=[{"system": f"{IDENTIFIERS}/document", "value": f"D{chart.member.number:04d}-{name}"}],
+        identifier=[{"system": f"{IDENTIFIERS}/document", "value": f"D{chart.member.serial}-{name}"}],
         status=status,
         type=type,
         category=[CLINICAL_NOTE],
         subject=chart.patient,
         date=instant(chart.draw, day),
         author=[practitioner(visit.practitioner)],
-        custodian=named_reference(ORGANIZATION[visit.provider]),
+        custodian=ORGANIZATION_REFERENCE[visit.provider],
         content=[{"attachment": attachment, "format": FORMAT} for attachment in attachments],
         context={
             "encounter": [chart.encounter(visit)],
@@ -157,6 +170,10 @@ REPORTS: dict[str, tuple[Report, ...]] = {  # by scenario of the visit
         Report("back-scan", RADIOLOGY, "imaging", ("18748-4", "Scan of the lower back"), "Worn disc between the lowest bones.",
                "whitcombe", (Finding("back", "59776-5", "What the scan shows", {"valueString": "Worn disc, no nerve pressed"}),)),
     ),
+    "mammogram": (
+        Report("breast-picture", RADIOLOGY, "imaging", ("18748-4", "Breast X-ray"), "Nothing unusual.", "whitcombe",
+               (Finding("breast", "59776-5", "What the X-ray shows", {"valueString": "Nothing unusual"}),)),
+    ),
     "fracture": (
         Report("wrist-picture", RADIOLOGY, "imaging", ("18748-4", "X-ray of the wrist"), "Broken right forearm, not displaced.",
                "nakashima", status="amended"),
@@ -168,7 +185,8 @@ REPORTS: dict[str, tuple[Report, ...]] = {  # by scenario of the visit
     ),
     "lungs": (
         Report("chest-picture", RADIOLOGY, "imaging", ("18748-4", "X-ray of the chest"), "Shadow in the right lower lung.",
-               "lindqvist", status="preliminary", test="leukocytes"),
+               "lindqvist", (Finding("chest", "59776-5", "What the X-ray shows", {"dataAbsentReason": UNKNOWN}),),
+               "preliminary", "leukocytes"),
     ),
 }  # fmt: skip
 
@@ -215,7 +233,7 @@ def _report(chart: Chart, visit: Visit, row: Report) -> list[Record]:
         encounter=chart.encounter(visit),
         effectiveDateTime=moment,
         issued=instant(chart.draw, issued),
-        performer=[practitioner(row.practitioner), named_reference(ORGANIZATION[visit.provider])],
+        performer=[practitioner(row.practitioner), ORGANIZATION_REFERENCE[visit.provider]],
         result=results or None,
         presentedForm=[attachment],
     )
@@ -230,6 +248,11 @@ def notes(chart: Chart) -> list[Record]:
         found += _notes(chart, visit, number)
         for row in REPORTS.get(visit.scenario, ()):
             found += _report(chart, visit, row)
+    if chart.member.key == "fairweather":
+        visit = chart.visits[0]
+        wishes = _attachment("No breathing machine. Let me go home.", "Advance directive")
+        kind = concept(LOINC, "42348-3", "Advance directive")
+        found.append(_document(chart, visit, f"wishes-{visit.name}", kind, "current", [wishes]))
     if chart.member.key == "vantongeren":
         visit = chart.visits[0]
         kind = concept(NULL_FLAVOR, "UNK", "Not known")

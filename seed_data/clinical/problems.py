@@ -12,7 +12,9 @@ from seed_data.clinical.chart import (
     practitioner,
     profiles,
 )
+from seed_data.conditions import CONDITIONS
 from seed_data.datatypes import ICD_10_CM, US_CORE, Record, concept
+from seed_data.members import Diagnosed
 
 CONDITION_CATEGORY = "http://terminology.hl7.org/CodeSystem/condition-category"
 CLINICAL_STATUS = "http://terminology.hl7.org/CodeSystem/condition-clinical"
@@ -121,8 +123,31 @@ def _abatement(chart: Chart, row: Problem) -> Record:
     return {"abatementDateTime": chart.day(row.until).isoformat()}
 
 
+CONCERNS = (  # what may come up about a drawn member's life
+    Problem("713458007", "No easy way to get to appointments", (262, 10), category="sdoh", system=SNOMED),
+    Problem("733423003", "Not always enough food in the house", (158, 10), category="sdoh", system=SNOMED),
+    Problem("105531004", "Home is hard to heat", (400, 7), category="sdoh", system=SNOMED),
+    Problem("129839007", "At risk of falling", (200, 10), category="health-concern", system=SNOMED),
+)
+
+
 def _rows(chart: Chart) -> list[tuple[int, Problem]]:
-    return list(enumerate(PROBLEMS.get(chart.member.key, ()), 1))
+    """The member's rows; of a drawn one what stays with them, and for every third one something about their life."""
+    table = PROBLEMS.get(chart.member.key, ())
+    if table or not chart.is_drawn:
+        return list(enumerate(table, 1))
+    found = [_diagnosed(chart, row) for row in chart.member.conditions if CONDITIONS[row.condition].course == "chronic"]
+    if chart.member.number % 3 == 0:
+        found.append(CONCERNS[chart.member.number // 3 % len(CONCERNS)])
+    return list(enumerate(found, 1))
+
+
+def _diagnosed(chart: Chart, row: Diagnosed) -> Problem:
+    found, old = CONDITIONS[row.condition], row.since > 1500
+    return Problem(
+        *found.diagnosis, (row.since, 4 if old else 10), row.until or 0, asserted=not old,
+        status="resolved" if row.until else "active", practitioner=chart.doctor,
+    )  # fmt: skip
 
 
 def problems(chart: Chart) -> list[Record]:
@@ -197,17 +222,30 @@ ALLERGIES: dict[str, tuple[Allergy, ...]] = {
 }  # fmt: skip
 
 
+MET = (  # what a drawn member may be allergic to
+    Allergy("764146007", "Penicillin", 2000, ("271807003", "Skin rash"), "moderate", criticality="high"),
+    Allergy("763875007", "Sulfonamides", 1500, ("126485001", "Hives")),
+    Allergy("256277009", "Grass pollen", 1200, ("70076002", "Runny nose"), category="environment"),
+    Allergy("762952008", "Peanut", 1000, ("39579001", "Anaphylaxis"), "severe", category="food", criticality="high"),
+)
+KNOWN_NONE = Allergy("716186003", "No known allergy", 125)
+
+
 def allergies(chart: Chart) -> list[Record]:
-    return [_allergy(chart, number, row) for number, row in enumerate(ALLERGIES.get(chart.member.key, ()), 1)]
+    rows = ALLERGIES.get(chart.member.key, ())
+    if not rows and chart.is_drawn:
+        rows = (MET[chart.member.number // 2 % len(MET)],) if chart.member.number % 2 else (KNOWN_NONE,)
+    return [_allergy(chart, number, row) for number, row in enumerate(rows, 1)]
 
 
 def _allergy(chart: Chart, number: int, row: Allergy) -> Record:
     reaction = {"manifestation": [concept(SNOMED, *row.reaction)], "severity": row.severity}
     known = bool(row.reaction[0])
+    told = max(chart.day(row.days_ago), chart.member.birth_date)
     return chart.record(
         "AllergyIntolerance",
         str(number),
-        chart.day(row.days_ago),
+        told,
         profiles("us-core-allergyintolerance"),
         clinicalStatus=concept(ALLERGY_CLINICAL, row.status),
         verificationStatus=concept(ALLERGY_VERIFICATION, row.verification),
@@ -216,7 +254,7 @@ def _allergy(chart: Chart, number: int, row: Allergy) -> Record:
         criticality=row.criticality if known else None,
         code=concept(SNOMED, row.code, row.text),
         patient=chart.patient,
-        recordedDate=chart.day(row.days_ago).isoformat(),
-        recorder=practitioner("nakashima" if chart.member.parent else "okafor"),
+        recordedDate=told.isoformat(),
+        recorder=practitioner(chart.doctor),
         reaction=[reaction] if known else None,
     )

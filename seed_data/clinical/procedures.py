@@ -14,18 +14,20 @@ from seed_data.clinical.chart import (
     practitioner,
     profiles,
 )
-from seed_data.clinical.devices import IMPLANTS
+from seed_data.clinical.devices import implants
 from seed_data.clinical.problems import problem_with
 from seed_data.clinical.visits import Visit
-from seed_data.datatypes import CPT, ICD_10_PCS, Record, coding, concept, named_reference
-from seed_data.directory import LOCATION
+from seed_data.datatypes import CPT, ICD_10_PCS, Record, coding, concept
+from seed_data.directory import LOCATION_REFERENCE
 from seed_data.members import Authorization
-from seed_data.prior_authorizations import REQUESTS
+from seed_data.scenarios.authorizations import COURSES, SERVICES
 
 SURGICAL, IMAGING, LABORATORY = "387713003", "363679005", "108252007"
 COUNSELLING, EDUCATION, SOCIAL_SERVICE = "409063005", "409073007", "410606002"
-CATEGORY_OF = {"therapy": COUNSELLING, "equipment": EDUCATION, "imaging": IMAGING, "surgery": SURGICAL}
-STATUS_OF = {"approved": "completed", "partial": "active", "denied": "revoked", "pended": "on-hold"}
+CATEGORY_OF = {
+    "counselling": COUNSELLING, "equipment": EDUCATION, "imaging": IMAGING, "back-scan": IMAGING, "surgery": SURGICAL,
+}  # fmt: skip
+STATUS_OF = {"approved": "completed", "partially-approved": "active", "denied": "revoked", "": "on-hold"}
 REQUEST_NAMES = {"knee": "knee-surgery", "imaging": "scan"}  # scenario of a visit: the order it fulfils
 
 
@@ -96,17 +98,24 @@ def _service_request(chart: Chart, row: Order, visit: Visit | None) -> Record:
 
 def _of_authorization(number: int, row: Authorization) -> Order:
     """The order behind a prior authorization: the same service for the same reason, on the day before it."""
-    request = REQUESTS[row.scenario]
+    service = SERVICES[row.scenario]
+    line = service.lines[0]
+    last = COURSES[row.course][-1]
+    status = "revoked" if last.event == "cancelled" else STATUS_OF[last.decision]
     return Order(
-        f"authorization-{number}", row.days_ago + 1, (*request.code, request.text),
-        (SNOMED, CATEGORY_OF[row.scenario]), request.diagnosis, request.practitioner, STATUS_OF[row.decision],
+        f"authorization-{number}", row.days_ago + 1, (*line.code, line.text),
+        (SNOMED, CATEGORY_OF.get(row.scenario, COUNSELLING)), service.diagnosis, service.practitioner, status,
     )  # fmt: skip
 
 
 def service_requests(chart: Chart) -> list[Record]:
     rows = [
         *ORDERS.get(chart.member.key, ()),
-        *(_of_authorization(number, row) for number, row in enumerate(chart.member.authorizations, 1)),
+        *(
+            _of_authorization(number, row)
+            for number, row in enumerate(chart.member.authorizations, 1)
+            if not SERVICES[row.scenario].drug
+        ),
     ]
     return [_service_request(chart, row, chart.visit_before(chart.day(row.days_ago))) for row in rows]
 
@@ -142,6 +151,12 @@ DONE: dict[str, tuple[Done, ...]] = {
     "clinic": (Done("injection", ((CPT, "20610"),), "Injection into the knee"),),
     "cardiology": (Done("heart-tracing", ((CPT, "93000"),), "Heart tracing"),),
     "imaging": (Done("scan", ((CPT, "72148"),), "Scan of the lower back", 1),),
+    "therapy": (Done("exercises", ((CPT, "97110"),), "Exercises with a therapist", 1),),
+    "eye-test": (Done("eye-test", ((CPT, "92014"),), "Eye test"),),
+    "birth": (Done("birth", ((ICD_10_PCS, "10E0XZZ"), (CPT, "59400")), "Birth", 6),),
+    "day-surgery": (Done("knee-look", ((CPT, "29881"),), "Knee looked into and mended", 1),),
+    "mammogram": (Done("breast-picture", ((CPT, "77067"),), "Breast X-ray"),),
+    "counseling": (Done("talk", ((CPT, "90834"),), "Talking therapy", 1),),
     "vision": (Done("eye-test", ((SNOMED, "36228007"),), "Eye test", status="unknown"),),
 }  # fmt: skip
 
@@ -149,7 +164,7 @@ DONE: dict[str, tuple[Done, ...]] = {
 def procedures(chart: Chart) -> list[Record]:
     """Everything done at the visits: fulfilling an order where there is one, with the device that was implanted."""
     ordered = {row.name: row for row in ORDERS.get(chart.member.key, ())}
-    implanted = {row.name for row in IMPLANTS.get(chart.member.key, ())}
+    implanted = {row.name for row in implants(chart)}
     return [
         _procedure(chart, visit, row, ordered.get(REQUEST_NAMES.get(visit.scenario, "")), row.device in implanted)
         for visit in chart.visits
@@ -178,7 +193,7 @@ def _procedure(chart: Chart, visit: Visit, row: Done, order: Order | None, impla
         **performed,
         recorder=practitioner(visit.practitioner),
         performer=[{"actor": practitioner(row.practitioner or visit.practitioner)}],
-        location=named_reference(LOCATION[visit.provider]),
+        location=LOCATION_REFERENCE[visit.provider],
         reasonCode=[diagnosis_concept(visit.diagnoses[0])],
         reasonReference=[reason] if reason else None,
         focalDevice=[{"manipulated": chart.reference("Device", row.device)}] if implanted else None,

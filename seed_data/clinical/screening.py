@@ -8,6 +8,7 @@ from typing import Any
 
 from seed_data.clinical.chart import (
     LOINC,
+    UNKNOWN,
     UNKNOWN_EXTENSION,
     US_CORE_CATEGORY,
     Chart,
@@ -77,7 +78,10 @@ SCREENINGS: dict[str, tuple[Screening, ...]] = {
     "mbeki-larsen": (
         Screening(
             "hunger", "Food at home", 66, "sdoh", ("88121-9", "Food at home"),
-            (("hunger-risk", "88124-3", "Risk of hunger", _coded(("LA19983-8", "No risk"))),),
+            (
+                ("worried", "88122-7", "Worried about food", {"dataAbsentReason": UNKNOWN}),
+                ("hunger-risk", "88124-3", "Risk of hunger", _coded(("LA19983-8", "No risk"))),
+            ),
             status="amended",
         ),
         Screening("mood", "How you have felt", 46, "", ("55757-9", "How you have felt"), (), status="in-progress", by="member"),
@@ -92,6 +96,35 @@ SCREENINGS: dict[str, tuple[Screening, ...]] = {
 }  # fmt: skip
 
 
+ANSWERS = (("LA6568-5", "Never"), ("LA6569-3", "Some days"))
+
+
+def _drawn(chart: Chart) -> tuple[Screening, ...]:
+    """At each yearly check-up of a drawn adult, how they have felt; at the first one also how they live."""
+    if not chart.is_drawn or chart.age < 18:
+        return ()
+    found = []
+    yearly = [visit for visit in chart.visits if visit.scenario == "annual"]
+    for position, visit in enumerate(yearly):
+        days_ago, score = (chart.as_of - visit.start).days, chart.draw.randrange(3)
+        findings: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+            ("interest", "44250-9", "Little interest in things", _coded(ANSWERS[score > 0])),
+            ("low", "44255-8", "Feeling low", _coded(ANSWERS[score > 1])),
+            ("mood-score", "55758-7", "Score of both answers", {"valueQuantity": measured(score, "points", "{score}")}),
+        )
+        panel = ("55757-9", "How you have felt")
+        found.append(Screening(f"mood-{visit.name}", panel[1], days_ago, "", panel, findings, by=visit.practitioner))
+        if position == 0:
+            ride = _coded(("LA30134-3", "Yes") if score else ("LA32-8", "No"))
+            living: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+                ("address", "56799-0", "Address", {"valueString": f"{chart.member.line}, {chart.member.city}"}),
+                ("moving", "93030-5", "Kept from appointments for want of a ride", ride),
+            )
+            panel = ("93025-5", "How you live")
+            found.append(Screening(f"living-{visit.name}", panel[1], days_ago, "sdoh", panel, living, by="member"))
+    return tuple(found)
+
+
 def _answer(value: dict[str, Any]) -> dict[str, Any]:
     """The value of an observation as the answer it was drawn from."""
     if "valueCodeableConcept" in value:
@@ -99,13 +132,17 @@ def _answer(value: dict[str, Any]) -> dict[str, Any]:
         return {"valueCoding": found["coding"][0]}
     if "valueQuantity" in value:
         return {"valueDecimal": Decimal(value["valueQuantity"]["value"])}
-    return value
+    return dict(value)
 
 
 def _items(screening: Screening) -> list[Record]:
     """The questions with their answers, below the last of them one more, then a group about the talk itself."""
     asked: list[Record] = [
-        {"linkId": str(number), "text": text, "answer": [_answer(value)]}
+        {
+            "linkId": str(number),
+            "text": text,
+            **({"answer": [_answer(value)]} if "dataAbsentReason" not in value else {}),
+        }
         for number, (_, _, text, value) in enumerate(screening.findings, 1)
     ]
     if not asked:
@@ -117,7 +154,7 @@ def _items(screening: Screening) -> list[Record]:
 
 
 def _response(chart: Chart, row: Screening) -> Record:
-    unfinished = row.status == "in-progress"
+    unfinished, form = row.status == "in-progress", row.name.partition("-")[0]
     authored: dict[str, Any] = (
         {"_authored": UNKNOWN_EXTENSION} if unfinished else {"authored": instant(chart.draw, chart.day(row.days_ago))}
     )
@@ -128,13 +165,13 @@ def _response(chart: Chart, row: Screening) -> Record:
         profiles("us-core-questionnaireresponse"),
         identifier={
             "system": f"{IDENTIFIERS}/questionnaire-response",
-            "value": f"Q{chart.member.number:04d}-{row.name}",
+            "value": f"Q{chart.member.serial}-{row.name}",
         },
-        questionnaire=f"{QUESTIONNAIRE}/{row.name}|1.0",
+        questionnaire=f"{QUESTIONNAIRE}/{form}|1.0",
         _questionnaire={
             "extension": [
                 {"url": DISPLAY, "valueString": row.title},
-                {"url": QUESTIONNAIRE_URI, "valueUri": f"https://payer.example/forms/{row.name}"},
+                {"url": QUESTIONNAIRE_URI, "valueUri": f"https://payer.example/forms/{form}"},
             ]
         },
         status=row.status,
@@ -191,7 +228,7 @@ def _observations(chart: Chart, row: Screening, response: Record) -> list[Record
 def screenings(chart: Chart) -> list[Record]:
     """Each questionnaire response, then what was found in it; an unfinished one has nothing to find yet."""
     found: list[Record] = []
-    for row in SCREENINGS.get(chart.member.key, ()):
+    for row in SCREENINGS.get(chart.member.key, ()) or _drawn(chart):
         response = _response(chart, row)
         found.append(response)
         if row.findings:

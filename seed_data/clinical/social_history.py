@@ -2,7 +2,7 @@
 
 https://hl7.org/fhir/us/core/STU6.1/StructureDefinition-us-core-smokingstatus.html and its neighbours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seed_data.clinical.chart import (
@@ -174,6 +174,49 @@ FACTS: dict[str, tuple[Fact, ...]] = {
 }  # fmt: skip
 
 
+SMOKING = (
+    ("266919005", "Has never smoked"),
+    ("266919005", "Has never smoked"),
+    ("8517006", "Used to smoke"),
+    ("449868002", "Smokes every day"),
+)
+WORK = ("Bus driver", "Teacher", "Nurse", "Cook", "Carpenter", "Clerk", "Farmer")
+
+
+def _drawn(chart: Chart) -> tuple[Fact, ...]:
+    """What a drawn adult told: smoking at each yearly check-up, work, and what matters to them; of a birth, the pregnancy."""
+    if not chart.is_drawn or chart.age < 18:
+        return ()
+    number = chart.member.number
+    met = [visit for visit in chart.visits if visit.status == "finished"]
+    found = [
+        _smoking((chart.as_of - visit.start).days, *SMOKING[number % len(SMOKING)])
+        for visit in met
+        if visit.scenario == "annual"
+    ]
+    if met:
+        days_ago = (chart.as_of - met[0].start).days
+        work = {"text": WORK[number % len(WORK)]}
+        found.append(_work("told", 365 * min(12, chart.age - 17), work, {"text": "As told"}))
+        if number % 4 == 0:
+            words = {"valueString": "Tell me first, then my family."}
+            found.append(_preference(*EXPERIENCE, days_ago, "text", words))
+        if number % 5 == 0:
+            found.append(
+                _preference(*TREATMENT, days_ago, "text", {"valueString": "Being at home matters most to me."})
+            )
+        if number % 6 == 0:
+            found.append(_orientation(days_ago, _coded("20430005", "Straight")))
+        if chart.age >= 65:
+            code = (LOINC, "52552-7", "Falls in the last year")
+            found.append(_simple("falls", "functional-status", code, days_ago, {"valueBoolean": number % 3 == 0}))
+    for visit in met:
+        if visit.scenario == "birth":
+            found.append(_intent((chart.as_of - visit.start).days + 400, _coded("454381000124105", "Not sure")))
+            found.append(_pregnancy((chart.as_of - visit.start).days + 90, "77386006", "Pregnant"))
+    return tuple(replace(fact, by=chart.doctor if fact.by == "okafor" else fact.by) for fact in found)
+
+
 def _effective(chart: Chart, fact: Fact) -> Record:
     day = chart.day(fact.days_ago)
     match fact.effective:
@@ -190,7 +233,7 @@ def _effective(chart: Chart, fact: Fact) -> Record:
 
 def social_history(chart: Chart) -> list[Record]:
     """Every fact of a member's life; at a visit of that day when there was one."""
-    return [_observation(chart, fact) for fact in FACTS.get(chart.member.key, ())]
+    return [_observation(chart, fact) for fact in FACTS.get(chart.member.key, ()) or _drawn(chart)]
 
 
 def _observation(chart: Chart, fact: Fact) -> Record:

@@ -73,6 +73,17 @@ BUILDS = {
 }
 
 
+def build_of(chart: Chart) -> Build:
+    """The member's build: as the table says, else by age and gender, and a little of their own."""
+    if chart.member.key in BUILDS:
+        return BUILDS[chart.member.key]
+    own, age = chart.member.number * 37 % 15, chart.age
+    if age < 18:
+        return Build(52 + age * 7 - own // 3, 4 + age * 3 + own // 4, 86 + age * 2, 54 + age)
+    man = chart.member.gender == "male"
+    return Build((172 if man else 159) + own, (74 if man else 62) + 2 * own, 106 + age // 3 + own, 68 + own)
+
+
 def _observation(chart: Chart, name: str, day: date, profile: list[str], **elements: object) -> Record:
     head = {"status": "final", "category": VITAL_SIGNS, "subject": chart.patient}
     return chart.record("Observation", name, day, profile, **{**head, **elements})
@@ -80,15 +91,15 @@ def _observation(chart: Chart, name: str, day: date, profile: list[str], **eleme
 
 def sign(chart: Chart, kind: str, name: str, day: date, value: Decimal | int, **elements: object) -> Record:
     row = SIGNS[kind]
-    effective: dict[str, object] = {} if "effectivePeriod" in elements else {"effectiveDateTime": chart.when(day)}
     return _observation(
         chart,
         f"{kind}-{name}",
         day,
-        profiles(row.profile),
+        profiles("us-core-vital-signs", row.profile) if name == "monitor" else profiles(row.profile),
         code=concept(LOINC, row.code, row.text),
+        effectiveDateTime=chart.when(day),
         valueQuantity=measured(value, row.unit, row.ucum),
-        **{**effective, **elements},
+        **elements,
     )
 
 
@@ -135,8 +146,8 @@ def pulse_oximetry(chart: Chart, name: str, day: date, value: int, oxygen: bool,
 
 
 def _at_visit(chart: Chart, visit: Visit, whole: bool) -> list[Record]:
-    """Blood pressure, pulse and weight at every visit; height, temperature and breathing at the first of them."""
-    build, draw, name, day = BUILDS[chart.member.key], chart.draw, visit.name, visit.start
+    """Blood pressure, pulse and weight; the `whole` of it also height, temperature, breathing and oxygen."""
+    build, draw, name, day = build_of(chart), chart.draw, visit.name, visit.start
     seen: Record = {"encounter": chart.encounter(visit), "performer": [practitioner(visit.practitioner)]}
     kilograms = Decimal(build.weight) + Decimal(draw.randrange(-15, 16)) / 10
     found = [
@@ -160,7 +171,7 @@ def _at_visit(chart: Chart, visit: Visit, whole: bool) -> list[Record]:
 
 def _in_hospital(chart: Chart, visit: Visit) -> list[Record]:
     seen: Record = {"encounter": chart.encounter(visit), "performer": [practitioner(visit.practitioner)]}
-    build, day, name = BUILDS[chart.member.key], visit.start, visit.name
+    build, day, name = build_of(chart), visit.start, visit.name
     lungs = visit.scenario == "lungs"
     return [
         pulse_oximetry(chart, name, day, 90 if lungs else 95, lungs, **seen),
@@ -169,6 +180,44 @@ def _in_hospital(chart: Chart, visit: Visit) -> list[Record]:
         sign(chart, "temperature", name, day, Decimal("38.6") if lungs else Decimal("36.9"), **seen),
         sign(chart, "respiratory-rate", name, day, 24 if lungs else 18, **seen),
     ]
+
+
+def _measured_at_home(chart: Chart) -> list[Record]:
+    """A drawn member with high blood pressure measures it every three weeks; each year has its average."""
+    since = next((row.since for row in chart.member.conditions if row.condition == "hypertension"), 0)
+    build, draw, found = build_of(chart), chart.draw, []
+    days = range(min(since, 720), 10, -21)
+    readings = [
+        blood_pressure(
+            chart, f"home-{number}", chart.day(days_ago), build.systolic + draw.randrange(12, 30),
+            build.diastolic + draw.randrange(4, 16), performer=[chart.patient],
+        )
+        for number, days_ago in enumerate(days)
+    ]  # fmt: skip
+    for year in range(len(readings) // 17):
+        part = slice(year * 17, year * 17 + 17)
+        first, last = chart.day(days[part][0]), chart.day(days[part][-1])
+        found.append(
+            _observation(
+                chart,
+                f"average-blood-pressure-{year}",
+                last,
+                profiles("us-core-average-blood-pressure", versions=("7.0.0",)),
+                code=concept(LOINC, "96607-7", "Average blood pressure"),
+                effectivePeriod={"start": first.isoformat(), "end": last.isoformat()},
+                component=[
+                    _pressure("96608-5", "Average systolic", _mean(readings[part], 0)),
+                    _pressure("96609-3", "Average diastolic", _mean(readings[part], 1)),
+                ],
+                derivedFrom=[{"reference": f"Observation/{reading['id']}"} for reading in readings[part]],
+            )
+        )
+    return [*readings, *found]
+
+
+def _mean(readings: list[Record], component: int) -> int:
+    values = [int(reading["component"][component]["valueQuantity"]["value"]) for reading in readings]
+    return sum(values) // len(values)
 
 
 def _at_home(chart: Chart) -> list[Record]:
@@ -194,7 +243,6 @@ def _at_home(chart: Chart) -> list[Record]:
         "monitor",
         chart.day(118),
         71,
-        effectivePeriod={"start": f"{chart.day(119)}T08:00:00-05:00", "end": f"{chart.day(118)}T08:00:00-05:00"},
         performer=[practitioner("petrakis")],
     )
     failed = [
@@ -204,10 +252,32 @@ def _at_home(chart: Chart) -> list[Record]:
     return [*readings, average, monitor, *failed]
 
 
+PANELS = (
+    ("blood-pressure", "us-core-blood-pressure", ("85354-9",), "Blood pressure",
+     (("8480-6", "Systolic"), ("8462-4", "Diastolic"))),
+    ("oxygen", "us-core-pulse-oximetry", ("59408-5", "2708-6"), "Oxygen saturation",
+     (("3151-8", "Oxygen flow"), ("3150-0", "Oxygen concentration"))),
+)  # fmt: skip
+
+
+def _missing(chart: Chart, kind: str, day: date) -> Record:
+    row = SIGNS[kind]
+    return _observation(
+        chart,
+        f"{kind}-missing",
+        day,
+        profiles(row.profile),
+        code=concept(LOINC, row.code, row.text),
+        effectiveDateTime=day.isoformat(),
+        dataAbsentReason=UNKNOWN,
+        performer=[practitioner("okafor")],
+    )
+
+
 def _partly_unknown(chart: Chart) -> list[Record]:
-    """A weight nobody could take, an average with one half missing, and a reading entered for the wrong member."""
+    """A visit at which nothing could be measured, an average with one half missing, and a reading entered for the wrong member."""
     day = chart.day(60)
-    weight, row = SIGNS["weight"], chart.as_of - timedelta(days=58)
+    row = chart.as_of - timedelta(days=58)
     average = _observation(
         chart,
         "average-blood-pressure",
@@ -220,20 +290,25 @@ def _partly_unknown(chart: Chart) -> list[Record]:
             {"code": concept(LOINC, "96609-3", "Average diastolic"), "dataAbsentReason": UNKNOWN},
         ],
     )
-    missing = _observation(
-        chart,
-        "weight-missing",
-        day,
-        profiles(weight.profile),
-        code=concept(LOINC, weight.code, weight.text),
-        effectiveDateTime=day.isoformat(),
-        dataAbsentReason=UNKNOWN,
-        performer=[practitioner("okafor")],
-    )
+    missing = [_missing(chart, kind, day) for kind in SIGNS if kind != "bmi"]  # FHIR 4.0.1 wants a value of that one
+    panels = [
+        _observation(
+            chart,
+            f"{name}-missing",
+            day,
+            profiles(profile),
+            code={"coding": [coding(LOINC, code) for code in codes], "text": text},
+            effectiveDateTime=day.isoformat(),
+            dataAbsentReason=UNKNOWN,
+            component=[{"code": concept(LOINC, part, words), "dataAbsentReason": UNKNOWN} for part, words in parts],
+            performer=[practitioner("okafor")],
+        )
+        for name, profile, codes, text, parts in PANELS
+    ]
     mistaken = sign(
         chart, "height", "mistaken", day, 191, status="entered-in-error", performer=[practitioner("okafor")]
     )
-    return [average, missing, mistaken]
+    return [average, *missing, *panels, mistaken]
 
 
 def vital_signs(chart: Chart) -> list[Record]:
@@ -243,9 +318,11 @@ def vital_signs(chart: Chart) -> list[Record]:
     clinic = [visit for visit in met if visit.is_clinic]
     for visit in met:
         if visit.is_clinic:
-            found += _at_visit(chart, visit, visit is clinic[0])
+            found += _at_visit(chart, visit, visit is clinic[0] or chart.is_drawn)
         elif visit.kind in {"IMP", "EMER"}:
             found += _in_hospital(chart, visit)
+    if chart.is_drawn:
+        found += _measured_at_home(chart)
     if chart.member.key == "vantongeren":
         found += _at_home(chart)
     if chart.member.key == "mbeki-larsen":

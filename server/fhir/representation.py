@@ -93,7 +93,7 @@ def elements(value: str) -> tuple[tuple[str, str], ...]:
     for word in filter(None, (part.strip() for part in value.split(","))):
         match = _ELEMENT.fullmatch(word)
         if match is None:
-            raise bad_parameter("_elements", f"'{word}' is not the name of an element, e.g. status or Patient.name.")
+            raise bad_parameter("_elements", f"'{word}' is not the name of an element: write element, or Type.element.")
         found[match[1] or "", match[2]] = None
     if not found or len(found) > MOST_ELEMENTS:
         raise bad_parameter("_elements", f"name between 1 and {MOST_ELEMENTS} elements, separated by commas.")

@@ -8,7 +8,8 @@ from typing import Any
 
 from server.fhir.canonical_json import parse
 from server.fhir.indexing import index_entries
-from server.ingest import records
+from server.ingest import authorization_events, records
+from server.ingest.authorization_events import AuthorizationEvent
 from server.ingest.bundles import Item, Record, rejected
 from server.ingest.enrolment import COVERAGE, ORGANIZATION, PATIENT, PAYOR_PARAMETER, Enrolments, SeenCoverage
 from server.ingest.membership import naming_path
@@ -61,9 +62,12 @@ class Batch:
     def load(self, items: Iterable[Item]) -> None:
         """Load records in their order. A resource that comes twice is written twice: the earlier content becomes a version."""
         wave: dict[Identity, Record] = {}
+        events: list[AuthorizationEvent] = []
         for item in items:
             if isinstance(item, RecordOutcome):
                 self.report.add(item)
+            elif isinstance(item, AuthorizationEvent):
+                events.append(item)
             elif item.type not in RESOURCES:
                 self.report.add(RecordOutcome(Outcome.UNSUPPORTED, item.place, item.type, item.id))
             else:
@@ -72,6 +76,8 @@ class Batch:
                     wave.clear()
                 wave[item.type, item.id] = item
         self._load_wave(list(wave.values()))
+        if events:
+            authorization_events.record(self._transaction, events, self.report, self._writer.loaded_at)
 
     def _load_wave(self, wave: Sequence[Record]) -> None:
         stored = lookup.current_versions(self._transaction, [(record.type, record.id) for record in wave])

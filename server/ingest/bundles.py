@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 
 from server.fhir.canonical_json import content, content_hash
 from server.fhir.indexing import literal_reference
+from server.ingest.authorization_events import AuthorizationEvent
 from server.ingest.report import Outcome, Place, RecordOutcome
 
 RECORD_BYTES = 16 * 2**20
@@ -41,7 +42,7 @@ class Record:
     targets: Mapping[str, str] = field(default_factory=dict)
 
 
-Item = Record | RecordOutcome
+Item = Record | AuthorizationEvent | RecordOutcome
 
 
 def rejected(place: Place, reason: str, fix: str, *, path: str = "", type: str = "", id: str = "") -> RecordOutcome:

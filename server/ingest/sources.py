@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from server.fhir.canonical_json import parse
+from server.ingest.authorization_events import event, is_event
 from server.ingest.bundles import RECORD_BYTES, Item, expand, record, rejected
 from server.ingest.report import LoadReport, Place
 
@@ -235,7 +236,7 @@ def _parsed(text: str) -> tuple[Any, str | None]:
 
 def _is_resource(line: str) -> bool:
     value, wrong = _parsed(line)
-    return wrong is None and isinstance(value, dict) and "resourceType" in value
+    return wrong is None and isinstance(value, dict) and ("resourceType" in value or is_event(value))
 
 
 def _ndjson(line: _Line, shown: str) -> Iterator[list[Item]]:
@@ -254,4 +255,6 @@ def _ndjson(line: _Line, shown: str) -> Iterator[list[Item]]:
 def _items(value: Any, place: Place) -> list[Item]:
     if isinstance(value, dict) and value.get("resourceType") == "Bundle":
         return list(expand(place, value))
+    if is_event(value):
+        return [event(place, value)]
     return [record(place, value)]

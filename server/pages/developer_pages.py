@@ -26,6 +26,7 @@ from server.fhir.search_parameters import MAXIMUM_PARAMETERS, MAXIMUM_VALUES
 from server.pages import TEMPLATES, search_reference
 from server.pages.authorization_errors import AUTHORIZATION_ERRORS, GRANT_ERROR_CODES
 from server.pages.sandbox_logins import sandbox_logins
+from server.pages.sandbox_members import EXPECTED, MEMBERS_PAGE, answer_key
 from server.pages.try_page import CLIENT_ID
 from server.settings import Settings
 from server.specification.registry import RESOURCES
@@ -128,7 +129,11 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
             "maximum_body": MAXIMUM_BODY // 1024,
             "failures": FAILURES_BEFORE_PAUSE,
         },
-        DOCS + "/sandbox": lambda: {"logins": logins, "client_id": CLIENT_ID},
+        DOCS + "/sandbox": lambda: {
+            "logins": logins,
+            "client_id": CLIENT_ID,
+            "members": MEMBERS_PAGE if answer_key(settings).raw else "",
+        },
         DOCS + "/changelog": lambda: {"changelog": history, "version": __version__},
     }
 
@@ -181,6 +186,22 @@ def create_router(settings: Settings) -> APIRouter:
         if error is None:
             return pages.problem(request, 404, Message("Not found"), Message("There is no such error code here."))
         return render("docs_error_code.html", DOCS + "/errors", error=error)
+
+    key = answer_key(settings)
+
+    @router.get(MEMBERS_PAGE)
+    def sandbox_members(request: Request) -> Response:
+        """A sandbox's members, one by one: how to sign in as each, and what a correct app shows."""
+        if not key.raw:
+            return pages.problem(request, 404, Message("Not found"), Message("This server has no made-up members."))
+        return render("docs_sandbox_members.html", DOCS + "/sandbox", page_path=MEMBERS_PAGE, key=key)
+
+    @router.get(EXPECTED)
+    def expected(request: Request) -> Response:
+        """The same for programs."""
+        if not key.raw:
+            return pages.problem(request, 404, Message("Not found"), Message("This server has no made-up members."))
+        return Response(key.raw, media_type="application/json", headers={"Cache-Control": "no-cache"})
 
     @router.get(MEMBERS)
     def members(request: Request) -> Response:

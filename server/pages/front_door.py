@@ -10,6 +10,7 @@ from server.authorization import discovery
 from server.authorization.web_page import WebPages
 from server.pages import TEMPLATES
 from server.pages.sandbox_logins import sandbox_logins
+from server.pages.sandbox_members import MEMBERS_PAGE, answer_key
 from server.settings import Settings
 
 
@@ -17,6 +18,7 @@ def create_router(settings: Settings) -> APIRouter:
     """``/``."""
     pages = WebPages(settings, TEMPLATES)
     logins = sandbox_logins(settings)
+    members = MEMBERS_PAGE if answer_key(settings).raw else ""
     router = APIRouter(route_class=pages.route_class(), include_in_schema=False)
 
     @router.get("/")
@@ -32,6 +34,7 @@ def create_router(settings: Settings) -> APIRouter:
                 ("OpenAPI", f"{settings.base_url}/openapi.json"),
             ),
             logins=logins,
+            members=members,
         )
 
     return router

@@ -83,7 +83,7 @@ def append_spells(transaction: Transaction, spells: Collection[Spell], recorded_
 
     ``member.enrolled`` follows in the same transaction.
     """
-    keys = {unit: _unit_key(transaction, unit) for unit in {spell.unit for spell in spells} if unit is not None}
+    keys = {unit: unit_key(transaction, unit) for unit in {spell.unit for spell in spells} if unit is not None}
     rows = [
         {
             "patient": spell.patient,
@@ -130,7 +130,8 @@ def append_persons(transaction: Transaction, persons: Mapping[str, tuple[str, st
         transaction.execute(insert(PERSON), rows)
 
 
-def _unit_key(transaction: Transaction, unit: Unit) -> int:
+def unit_key(transaction: Transaction, unit: Unit) -> int:
+    """The key of a reporting unit, which is made when it is new."""
     values = asdict(unit)
     if transaction.scalar(_UNIT_KEY, values) is None:
         transaction.execute(insert(UNIT), values)

@@ -3,12 +3,14 @@
 https://hl7.org/fhir/R4/compartmentdefinition.html - whatever asks for one member goes through PatientCompartment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, false, func, literal_column, select
 
 from server.specification.registry import MEMBER_TYPE
+from server.storage import authorization_events
+from server.storage.authorization_events import VisibleEvent
 from server.storage.criteria import REFERENCE, RESOURCE, TOKEN
 from server.storage.database import Database, Transaction
 from server.storage.schema import DIRECTORY, NAMED, NAMES, UNASSIGNED, LoadClock, Member
@@ -42,6 +44,11 @@ class Population:
         )
         stored = {row.id for row in self._transaction.all(statement, {"type": type, "ids": list(ids)})}
         return [id for id in ids if id not in stored]
+
+    def authorization_events(self, type: str, since: int, until: int) -> Iterator[VisibleEvent]:
+        """Events of prior authorizations from ``since`` to before ``until`` (microseconds since 1970 UTC), by authorization and
+        time; ``type`` is that of the resources that show them."""
+        return authorization_events.events(self._transaction, type, since, until)
 
     def loaded_at(self) -> int:
         """The load watermark in microseconds since 1970 UTC; 0 before the first load."""

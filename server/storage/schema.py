@@ -207,6 +207,39 @@ class Member(SQLModel, table=True):
     enrolled: str = Field(default="", sa_column=Column(Text, nullable=False))
 
 
+class AuthorizationEvent(SQLModel, table=True):
+    """Append-only: what happened to a prior authorization and when. A mistake is put right by a later row that ``corrects`` it.
+
+    ``authorization`` is the id of the resource that shows it. ``unit`` NULL: that of the member's enrolment by ``coverage_id``.
+    ``items`` is a JSON list of what was asked for; ``hash`` is of the line as it came."""
+
+    __tablename__ = "authorization_event"
+    __table_args__ = (
+        UniqueConstraint("id"),
+        Index("authorization_event_by_time", "at"),
+        Index("authorization_event_by_authorization", "authorization", "at"),
+    )
+    key: int | None = Field(default=None, sa_column=key_column())
+    id: str
+    event_type: str
+    at: int = Field(sa_column=time_column())
+    authorization: str
+    authorization_number: str
+    patient: str
+    coverage_id: str
+    unit: int | None = Field(default=None, sa_column=time_column(nullable=True))
+    priority: str
+    drug: bool
+    decision: str
+    reason_system: str
+    reason_code: str
+    reason_text: str = Field(sa_column=Column(Text, nullable=False))
+    items: str = Field(sa_column=Column(Text, nullable=False))
+    corrects: str
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    recorded_at: int = Field(sa_column=time_column())
+
+
 class LedgerRow(SQLModel, table=True):
     """Append-only, hash-chained per writer. One row per answer, grant, revocation, app decision or refusal.
 

@@ -30,6 +30,12 @@ WRONG = [
     (["report", "usage", "--year", "2026", "--format", "pdf"], {}, "pdf"),
     (["load", "missing-file"], {}, "missing-file"),
     (["client", "suspend", "nobody"], {}, "--criterion"),
+    (["generate", "--output", "made"], {}, "--members"),
+    (["generate", "--output", "made", "--members", "0"], {}, "--members"),
+    (["generate", "--output", "made", "--members", "3", "--as-of", "tomorrow"], {}, "--as-of"),
+    (["generate", "--output", "made", "--members", "3", "--as-of", "1700-01-01"], {}, "1700-01-01"),
+    (["generate", "--output", "made", "--members", "3", "--detail", "all"], {}, "--detail"),
+    (["generate", "--output", "/proc/made", "--members", "3"], {}, "/proc/made"),
 ]
 
 

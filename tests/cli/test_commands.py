@@ -52,6 +52,18 @@ def test_load_reports_what_became_of_every_record(patient_access: PatientAccess,
     assert "unchanged" in again.out
 
 
+def test_generated_members_load_without_a_rejection(patient_access: PatientAccess, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    made = patient_access(
+        "generate", "--members", "12", "--seed", "8", "--as-of", "2026-11-01", "--output", str(folder)
+    )
+    assert made.code == 0
+    assert re.fullmatch(r"Wrote [\d,]+ resources of 12 members into .*made, as of 2026-11-01\.\n", made.out)
+    loaded = patient_access("load", str(folder), REPORTING_UNITS_FILE=str(folder / "reporting_units.toml"))
+    assert loaded.code == 0, loaded.out
+    assert re.search(r"^Patient +12\b", loaded.out, re.MULTILINE)
+
+
 def test_load_answers_1_when_a_record_is_rejected(patient_access: PatientAccess, examples: Path) -> None:
     with examples.open("a") as file:
         file.write('{"resourceType":"Patient","id":"3","birthDate":"yesterday"}\n')

