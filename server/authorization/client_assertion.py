@@ -56,7 +56,7 @@ class Assertion:
 
     def use(self, transaction: Transaction) -> bool:
         """Use it: one atomic insert. False when it was used before, on whatever worker."""
-        values = {"client_id": self.client_id, "jti_hash": sha256(self.jti.encode()).digest()}
+        values = {"client_id": self.client_id, "jti_hash": sha256(self.jti.encode(errors="surrogatepass")).digest()}
         return transaction.first(USE_ASSERTION, {**values, "expires_at": self.expires_at}) is not None
 
 

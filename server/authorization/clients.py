@@ -150,6 +150,8 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
 
 def find_client(transaction: Transaction, client_id: str) -> RegisteredClient | None:
     """The client of this id, suspended or not; None when there is none, or no more."""
+    if not client_id.isprintable():  # NUL and half a surrogate pair, which databases refuse, are in no id
+        return None
     row = transaction.first(CLIENT_BY_ID, {"client": client_id})
     return None if row is None or row.status == DELETED else _from_row(row)
 

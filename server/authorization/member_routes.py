@@ -14,7 +14,7 @@ from server.authorization.authority import REASONS_OF_AUTHORITY, ActsFor, member
 from server.authorization.authorization_request import Asked, PendingRequest
 from server.authorization.authorization_server import Parameters, ProtocolResponse, SmartAuthorizationServer
 from server.authorization.browser import Browser, Session
-from server.authorization.clients import find_client
+from server.authorization.clients import SELF, find_client
 from server.authorization.consent_question import Choices, Question
 from server.authorization.discovery import AUTHORIZE
 from server.authorization.keys import SigningKeys
@@ -54,7 +54,9 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
                 if client is not None:
                     server = SmartAuthorizationServer(transaction, settings, keys, "authorize")
                     server.record_refusal(client, refusal.error)
-                if refusal.location:
+                # Anybody can register a redirect URI here: nobody is sent there before they have signed in (RFC 9700 section 4.11.2).
+                trusted = session is not None or client is None or client.registered_by != SELF
+                if refusal.location and trusted:
                     return pages.redirect(refusal.location)
                 text = Message(
                     "The app sent you here with a request that we cannot accept. Nothing was shared. Please tell the app's makers."
@@ -66,6 +68,7 @@ def create_member_router(database: Database, settings: Settings, ledger: EventLe
                     text,
                     code=refusal.error.error,
                     detail=refusal.error.get_error_description(),
+                    back=refusal.location,
                 )
             pending = authorization_request.keep(transaction, asked)
         response = steps.onwards(

@@ -135,8 +135,11 @@ class WebPages:
         return RedirectResponse(location, 303, headers=HEADERS)
 
     def problem(self, request: Request, status: int, title: Message, text: Message, **context: Any) -> HTMLResponse:
-        """A page that says in plain words what went wrong and what to do; ``code`` and ``detail`` are for the app's makers."""
-        context = {"code": "", "detail": "", **context}
+        """A page that says in plain words what went wrong and what to do; ``code`` and ``detail`` are for the app's makers.
+
+        ``back``: an address of the app, which its person may follow.
+        """
+        context = {"code": "", "detail": "", "back": "", **context}
         return self.render(self.browsers.of(request), "problem.html", status, title=title, text=text, **context)
 
     def form_expired(self, request: Request) -> HTMLResponse:

@@ -140,7 +140,7 @@ def _metadata() -> Json:
 def _history_of_all() -> Json:
     found = {"200": _content("Bundle", "The versions, the newest first")}
     refused = {
-        str(status): {"$ref": f"#/components/responses/Error{status}"} for status in (400, 401, 405, 406, 500, 503)
+        str(status): {"$ref": f"#/components/responses/Error{status}"} for status in (400, 401, 405, 406, 429, 500, 503)
     }
     return {
         "tags": ["discovery"],

@@ -295,7 +295,7 @@ def _sqlite_engine(settings: Settings) -> Engine:
     assert path is not None
     path.parent.mkdir(parents=True, exist_ok=True)
     _create_private(path)
-    engine = create_engine(f"sqlite+pysqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(f"sqlite+pysqlite:///{path}", connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
@@ -338,4 +338,5 @@ def _begins_soon(connection: Connection) -> bool:
 
 def _postgresql_engine(settings: Settings) -> Engine:
     url = settings.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
-    return create_engine(url, pool_size=8, max_overflow=16, pool_pre_ping=True)
+    # hide_parameters, here and above: an error that is logged names the statement, and never a member's data or a token's hash.
+    return create_engine(url, pool_size=8, max_overflow=16, pool_pre_ping=True, hide_parameters=True)

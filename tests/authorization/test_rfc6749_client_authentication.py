@@ -1,9 +1,11 @@
 """RFC 6749 sections 2.3 and 3.2.1: public clients, client_secret_basic, client_secret_post; suspended clients."""
 
-from base64 import b64encode
+import json
+from base64 import b64encode, urlsafe_b64encode
 
 import pytest
 
+from server.authorization.client_assertion import ASSERTION_TYPE
 from server.authorization.suspension import Decision, resume, suspend
 from server.settings import Settings
 from server.storage.database import Database
@@ -113,3 +115,26 @@ def test_a_suspension_is_lifted(app: SmartApp, database: Database, settings: Set
     assert app.read(token["access_token"]) == 200
     row = events(database, "app")[-1]
     assert (row.interaction, row.detail) == ("resume", "decided by Sam")
+
+
+def test_a_client_id_that_no_database_takes_is_a_client_that_is_not_known(
+    app: SmartApp, subtests: pytest.Subtests
+) -> None:
+    def assertion(client_id: str) -> str:
+        parts = {"alg": "RS384", "kid": "a"}, {"iss": client_id, "sub": client_id}
+        return ".".join([*(urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts), "AAAA"])
+
+    basic = {"Authorization": f"Basic {b64encode(b'a%00b:c').decode()}"}
+    plain = {"Authorization": f"Basic {b64encode(b'a' + bytes(1) + b'b:c').decode()}"}
+    for name, form, headers in [
+        ("NUL in Basic", {}, plain),
+        ("NUL encoded in Basic", {}, basic),
+        ("NUL in an assertion", {"client_assertion": assertion("a\0b"), "client_assertion_type": ASSERTION_TYPE}, {}),
+        ("half a character", {"client_assertion": assertion("\ud800"), "client_assertion_type": ASSERTION_TYPE}, {}),
+    ]:
+        with subtests.test(name):
+            sent = {"grant_type": "refresh_token", "refresh_token": "x", **form}
+            response = app.web.post("/token", data=sent, headers=headers)
+            assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
+    with subtests.test("NUL in a path"):
+        assert app.web.get("/register/%00", headers={"Authorization": "Bearer x"}).status_code == 401

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from server.settings import Settings
 from server.storage.database import Database, DatabaseUnavailableError
@@ -119,3 +120,10 @@ def test_a_server_that_is_not_there_is_told_as_such() -> None:
     with pytest.raises(DatabaseUnavailableError), database.reading() as transaction:
         transaction.all(ALL)
     database.engine.dispose()
+
+
+def test_an_error_says_nothing_of_what_was_to_be_stored(database: Database) -> None:
+    with pytest.raises(IntegrityError) as told, database.transaction() as transaction:
+        transaction.execute(INSERT, [*members("somebody-secret"), *members("somebody-secret")])
+    assert "parameters hidden" in str(told.value)
+    assert "'patient': 'somebody-secret'" not in str(told.value)
