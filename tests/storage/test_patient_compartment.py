@@ -13,16 +13,19 @@ import pytest
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from server.settings import Settings
-from server.storage import patient_compartment
-from server.storage.criteria import Shape
+from server.storage import compartment_content, compartment_history, patient_compartment
+from server.storage.criteria import Shape, shapes_and_values
 from server.storage.database import Compiled, Database
 from server.storage.patient_compartment import PatientCompartment
 from server.storage.query import (
+    ChainCriterion,
+    HasCriterion,
     IdCriterion,
     Include,
     NothingCriterion,
     ReverseInclude,
     SearchQuery,
+    SortKey,
     TokenAlternative,
     TokenCriterion,
 )
@@ -59,7 +62,7 @@ def ask(database: Database, settings: Settings) -> Callable[[Callable[[PatientCo
 def test_pages_follow_each_other_by_key(ask: Any) -> None:
     first = ask(lambda anna: anna.search(SearchQuery(EOB, count=3)))
     assert ([match.id for match in first.matches], first.more) == (["claim-0", "claim-1", "claim-2"], True)
-    rest = ask(lambda anna: anna.search(SearchQuery(EOB, count=4, after=first.matches[-1].key)))
+    rest = ask(lambda anna: anna.search(SearchQuery(EOB, count=4, after=first.last)))
     assert ([match.id for match in rest.matches], rest.more) == (["claim-3", "claim-4", "claim-5", "claim-6"], False)
 
 
@@ -118,9 +121,14 @@ SHAPES: dict[str, tuple[Shape, ...]] = {
         ("ReferenceCriterion", ("type id",)),
     ),
 }
+SORT = (SortKey("type", "token"), SortKey("service-date", "date", descending=True), SortKey("_id", "_id"))
+CHAIN = ChainCriterion("provider", (("Organization", (TokenCriterion("identifier", (TokenAlternative(None, "1"),)),)),))
+HAS = HasCriterion(EOB, "Provenance", "target", (IdCriterion(("1",)),))
 MAKERS: dict[str, Callable[..., Any]] = {
-    "first page": partial(patient_compartment._search, first=True),
-    "page": partial(patient_compartment._search, first=False),
+    "first page": partial(patient_compartment._search, sort=(), after=False, backwards=False, counted=True),
+    "page": partial(patient_compartment._search, sort=(), after=True, backwards=False, counted=False),
+    "page before": partial(patient_compartment._search, sort=(), after=True, backwards=True, counted=False),
+    "sorted page": partial(patient_compartment._search, sort=SORT, after=True, backwards=False, counted=False),
     "count": patient_compartment._count,
 }
 STATEMENTS: dict[str, Any] = {
@@ -129,6 +137,13 @@ STATEMENTS: dict[str, Any] = {
     "a tombstone": patient_compartment._TOMBSTONE,
     "an include": patient_compartment._included(Include(EOB, ("insurer", "patient")), 64),
     "a reverse include": patient_compartment._reverse_included(64),
+    "a chain": patient_compartment._count(EOB, shapes_and_values([CHAIN])[0]),
+    "a reverse chain": patient_compartment._count(EOB, shapes_and_values([HAS])[0]),
+    "history of one": compartment_history._page((EOB,), one=True, after=False),
+    "history of a type": compartment_history._page((EOB,), one=False, after=True),
+    "history of all": compartment_history._page(("Coverage", EOB, "Patient", "Provenance"), one=False, after=True),
+    "everything": compartment_content._page(20),
+    "what is named": compartment_content._named(64),
     **{
         f"{kind} of {type} by {name}": make(type, shapes)
         for type in (EOB, "Organization")
