@@ -15,8 +15,14 @@ from server.authorization.access import PRODUCTION, environment_of
 from server.authorization.authority import REPRESENTATIVE, SELF, members
 from server.authorization.passwords import NOBODY, is_password
 from server.settings import Settings
-from server.storage.account_store import ACCOUNT_BY_USERNAME, SIGN_IN_FAILED, SIGN_IN_SUCCEEDED
-from server.storage.database import Database
+from server.storage.account_store import (
+    ACCOUNT_BY_ID,
+    ACCOUNT_BY_USERNAME,
+    COUNT_GUESS,
+    SIGN_IN_FAILED,
+    SIGN_IN_SUCCEEDED,
+)
+from server.storage.database import Database, Transaction
 from server.storage.ledger import EventLedger, LedgerEvent, new_request_id
 
 FAILURES_BEFORE_PAUSE = 10
@@ -59,6 +65,8 @@ def sign_in(database: Database, ledger: EventLedger, settings: Settings, usernam
         correct = is_password(row.password_hash if row is not None and has_password else NOBODY, password)
     if row is None or not has_password:
         return None
+    with database.reading() as reading:  # again: while this one waited, others may have been wrong
+        row = reading.first(ACCOUNT_BY_ID, {"account": row.id}) or row
     paused = is_paused(row)
     if correct and not paused:
         if row.totp_secret is None:
@@ -73,6 +81,13 @@ def is_paused(account: Row[Any]) -> bool:
     """Whether an account does not sign anybody in just now, after too many failures."""
     pause_ends = account.failed_at + PAUSE_MICROSECONDS
     return bool(account.failures >= FAILURES_BEFORE_PAUSE and clock.now_microseconds() < pause_ends)
+
+
+def count_guess(transaction: Transaction, account: str) -> bool:
+    """Count a guess as wrong before it is looked at, so that parallel ones get no further; False when the account pauses."""
+    now = clock.now_microseconds()
+    values = {"account": account, "most": FAILURES_BEFORE_PAUSE, "rested": now - PAUSE_MICROSECONDS, "moment": now}
+    return transaction.execute(COUNT_GUESS, values) == 1
 
 
 def record_failure(ledger: EventLedger, settings: Settings, account: Row[Any], what: str, counts: bool) -> None:

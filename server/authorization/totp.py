@@ -16,7 +16,7 @@ from sqlalchemy import Row
 
 from server import clock
 from server.authorization.browser import Browser
-from server.authorization.identity import is_paused, record_failure
+from server.authorization.identity import count_guess, record_failure
 from server.authorization.keys import encryption
 from server.authorization.tokens import SECOND
 from server.settings import Settings
@@ -104,15 +104,14 @@ class OneTimeCodes:
             row = reading.first(ACCOUNT_BY_ID, {"account": account})
         if row is None or row.totp_secret is None:
             return False
-        paused = is_paused(row)
         step = matching_step(self._secret(row), code)
-        if step is not None and not paused:
-            with database.transaction() as transaction:
-                values = {"account": account, "secret": row.totp_secret, "step": step}
-                if transaction.execute(USE_TOTP_STEP, values) == 1:
-                    return True
+        with database.transaction() as transaction:
+            paused = not count_guess(transaction, account)
+            values = {"account": account, "secret": row.totp_secret, "step": step}
+            if not paused and step is not None and transaction.execute(USE_TOTP_STEP, values) == 1:
+                return True  # which also forgets the failures
         what = "paused after failures" if paused else "wrong one-time code"
-        record_failure(ledger, self._settings, row, what, counts=not paused)
+        record_failure(ledger, self._settings, row, what, counts=False)
         return False
 
     def _secret(self, account: Row[tuple[object, ...]]) -> str:

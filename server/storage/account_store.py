@@ -3,7 +3,7 @@
 https://pages.nist.gov/800-63-4/sp800-63b.html - passwords are argon2, session cookies are looked up by their SHA-256.
 """
 
-from sqlalchemy import BindParameter, Table, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Table, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
 from server.specification.registry import MEMBER_TYPE
@@ -49,6 +49,16 @@ UPDATE_ACCOUNT = update(ACCOUNT).where(ACCOUNT.c.id == _ACCOUNT).values(failures
 """Values: account, and the columns to set."""
 SIGN_IN_FAILED = update(ACCOUNT).where(ACCOUNT.c.id == _ACCOUNT).values(failures=ACCOUNT.c.failures + 1, failed_at=_NOW)
 """Values: account, moment."""
+COUNT_GUESS = (
+    update(ACCOUNT)
+    .where(
+        ACCOUNT.c.id == _ACCOUNT,
+        or_(ACCOUNT.c.failures < bindparam("most"), ACCOUNT.c.failed_at <= bindparam("rested")),
+    )
+    .values(failures=ACCOUNT.c.failures + 1, failed_at=_NOW)
+)
+"""Count a guess as wrong before it is looked at, unless the account pauses: parallel guesses are no more than others. Values: account,
+moment, most (failures before a pause), rested (a pause that began then is over)."""
 SIGN_IN_SUCCEEDED = update(ACCOUNT).where(ACCOUNT.c.id == _ACCOUNT, ACCOUNT.c.failures > 0).values(failures=0)
 """Values: account."""
 SET_TOTP = (

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pyotp
@@ -15,9 +16,10 @@ from server import clock
 from server.app import create_app
 from server.authorization.accounts import reset_totp
 from server.authorization.identity import FAILURES_BEFORE_PAUSE
-from server.authorization.totp import matching_step
+from server.authorization.totp import OneTimeCodes, matching_step
 from server.settings import Settings
 from server.storage.database import Database
+from server.storage.ledger import EventLedger
 from server.storage.schema import METADATA
 from tests.authorization.smart_app import SmartApp, add_people, events, hidden_fields, new_app
 
@@ -254,3 +256,20 @@ def test_the_picture_is_drawn_without_styles_scripts_or_another_site(app: SmartA
     assert "style=" not in page.text
     assert "<script" not in page.text
     assert "img-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_parallel_guesses_of_codes_are_no_more_than_others(
+    app: SmartApp, database: Database, settings: Settings
+) -> None:
+    with clock.set_to(NOW):
+        secret = turn_on(app)
+    with clock.set_to(NOW + timedelta(minutes=5)):
+        right = code(secret, NOW + timedelta(minutes=5))
+        codes, ledger = OneTimeCodes(settings), EventLedger(database)
+        with ThreadPoolExecutor(8) as pool:
+            list(
+                pool.map(lambda _: codes.check(database, ledger, "ada-id", "no code"), range(3 * FAILURES_BEFORE_PAUSE))
+            )
+        assert not codes.check(database, ledger, "ada-id", right)
+    details = [row.detail for row in events(database, "refusal")]
+    assert sum("wrong one-time code" in detail for detail in details) == FAILURES_BEFORE_PAUSE
