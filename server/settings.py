@@ -147,7 +147,7 @@ class Settings(BaseSettings):
         30_000,
         ge=0,
         le=100_000_000,
-        description="FHIR requests an app may make in a minute, at all processes together, and as many to the token endpoint; then 429. 0: no limit.",
+        description="FHIR requests an app may make in a minute, at all processes together, and as many to the token, introspection and pushed request endpoints; then 429. 0: no limit.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

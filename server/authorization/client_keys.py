@@ -33,6 +33,11 @@ PAUSE_MICROSECONDS = 60 * 1_000_000
 """How long a client's key set is not fetched again, whatever happened: an unknown ``kid`` asks for no more than that."""
 MOST_KEY_SETS = 1000
 
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+_LOCALLY_TRANSLATED = ipaddress.ip_network("64:ff9b:1::/48")
+_COMPATIBLE = ipaddress.ip_network("::/96")
+"""IPv6 networks that stand for IPv4 addresses (RFC 6052, RFC 8215, and RFC 4291 section 2.5.5.1, which nobody routes any more)."""
+
 Key = RSAKey | ECKey
 KeySet = Mapping[str, Key]
 _LOG = logging.getLogger(__name__)
@@ -182,4 +187,9 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
     if inner is not None:
         return is_public(inner)
-    return address.is_global and not address.is_multicast
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _TRANSLATED:  # a gateway makes an IPv4 address of the last 32 bits (RFC 6052)
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address.is_site_local or address in _COMPATIBLE:
+            return False
+    return address.is_global and not address.is_multicast and address not in _LOCALLY_TRANSLATED

@@ -67,7 +67,7 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
         try:
             with ledger.transaction() as transaction:
                 server = Server(
-                    transaction, settings, keys, endpoint, assertion, permits if endpoint == "token" else None
+                    transaction, settings, keys, endpoint, assertion, None if endpoint == "revoke" else permits
                 )
                 server.guesses = guesses = ClientGuesses(transaction, settings, request, form.data)
                 answer: ProtocolResponse

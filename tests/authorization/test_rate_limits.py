@@ -70,6 +70,18 @@ def test_the_token_endpoint_has_the_same_limit_of_its_own(limited: SmartApp) -> 
         assert limited.refresh(token["refresh_token"]).status_code == 200
 
 
+def test_pushing_and_asking_about_tokens_count_with_it_and_revoking_does_not(limited: SmartApp) -> None:
+    with clock.set_to(clock.from_microseconds(START + 30_000_000)):
+        token = limited.connect()
+        about = {"token": token["access_token"]}
+        assert [limited.post("/introspect", about).status_code for _ in range(4)] == [200] * 4
+        for path, form in [("/introspect", about), ("/par", limited.authorization_request())]:
+            refused = limited.post(path, form)
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "30")
+            assert refused.json()["error_code"] == "throttled"
+        assert limited.post("/revoke", {"token": token["refresh_token"]}).status_code == 200
+
+
 def test_without_a_limit_nothing_is_counted(database: Database, settings: Settings) -> None:
     add_people(database)
     settings = settings.model_copy(update={"rate_limit_per_minute": 0})

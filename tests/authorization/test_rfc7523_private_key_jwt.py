@@ -348,6 +348,15 @@ def test_production_asks_public_addresses_over_https_only(uri: str) -> None:
 def test_which_addresses_are_public() -> None:
     addresses = ["8.8.8.8", "2606:4700::1111", "100.64.0.1", "224.0.0.1", "2002:7f00:1::", "::ffff:10.0.0.1", "fc00::1"]
     assert [is_public(ipaddress.ip_address(each)) for each in addresses] == [True, True, *[False] * 5]
+    addresses = [
+        "64:ff9b::808:808",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a01:203",
+        "64:ff9b:1::808:808",
+        "::127.0.0.1",
+        "fec0::1",
+    ]
+    assert [is_public(ipaddress.ip_address(each)) for each in addresses] == [True, *[False] * 5]
 
 
 def test_keys_that_cannot_verify_are_passed_over() -> None:
