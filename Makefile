@@ -47,6 +47,8 @@ evidence: .venv/.test
 	$(BIN)/python -m loadtests.hot_path --output docs/evidence/hot_path.md || missed=$$?; \
 	$(BIN)/python -m loadtests.hot_path --postgresql --output docs/evidence/hot_path_postgresql.md || missed=$$?; \
 	$(BIN)/python -m loadtests.generate --output docs/evidence/generator.md || missed=$$?; \
+	$(BIN)/python -m loadtests.authorization --output docs/evidence/authorization.md || missed=$$?; \
+	$(BIN)/python -m loadtests.authorization --postgresql --output docs/evidence/authorization_postgresql.md || missed=$$?; \
 	exit $$missed
 
 docs: .venv/.run

@@ -3,7 +3,8 @@
 https://docs.locust.io/en/stable/configuration.html - a journey is: discovery, authorize, sign in, consent, token; a sync of Patient,
 Coverage and all claims with what they refer to; refresh; a second, short sync; revoke, and a read that must be refused with 401.
 
-Usage, against ``make run`` in another terminal (members and app come from var/sandbox.json, which it writes)::
+Usage, against ``make run`` in another terminal (members and app come from var/sandbox.json, which it writes; for more than some hundred
+requests a second start it with ``RATE_LIMIT_PER_MINUTE=0``)::
 
     .venv/bin/locust -f loadtests/locustfile.py                           # then open http://127.0.0.1:8089
     .venv/bin/locust -f loadtests/locustfile.py --headless -u 20 -r 2 -t 2m --html var/journeys.html

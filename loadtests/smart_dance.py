@@ -208,15 +208,19 @@ class SmartDance:
 
     def exchange(self, code: str) -> Tokens:
         """Exchange the code for tokens, with the code verifier."""
-        data = {
+        data = self.token_request(code)
+        self.tokens = Tokens.of("token", self._send("token", "POST", self._token_endpoint, 200, data=data).json())
+        return self.tokens
+
+    def token_request(self, code: str) -> dict[str, str]:
+        """The form that exchanges a code of this dance."""
+        return {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": self._client.redirect_uri,
             "client_id": self._client.client_id,
             "code_verifier": self._verifier,
         }
-        self.tokens = Tokens.of("token", self._send("token", "POST", self._token_endpoint, 200, data=data).json())
-        return self.tokens
 
     def refresh(self) -> Tokens:
         """Use the refresh token, once; it is replaced."""

@@ -1,6 +1,7 @@
 """The Patient Access API reference server: one house, eight floors; imports run downhill only.
 
-    7  app · cli · launcher · sandbox · progress · documentation      compose; nobody below imports them
+    7  app · cli · launcher · production · sandbox · progress · documentation      compose; nobody below imports them
+    7  account_commands · client_commands · command_line · key_commands   parts of the command line
     7  generate_command                                               part of the command line: synthetic members as files
     6  ingest · pages           records arrive · people look
     5  fhir                     the Patient Access API

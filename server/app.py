@@ -14,8 +14,11 @@ from server import __version__
 from server.authorization import routes as authorization
 from server.authorization.discovery import oauth_uris
 from server.authorization.keys import secret_key
-from server.fhir.application import FHIRApplication, Receive, Scope, Send
-from server.pages import account, developer_pages, front_door, openapi, try_page
+from server.authorization.registration import Registrations
+from server.authorization.registration_routes import create_registration_router
+from server.fhir.application import FHIRApplication
+from server.fhir.routing import Receive, Scope, Send
+from server.pages import account, developer_pages, front_door, openapi, register_app, try_page
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
@@ -40,6 +43,9 @@ class Application:
             redirect_slashes=False,
         )
         self.web.include_router(authorization.create_router(self.database, settings, self.ledger))
+        registrations = Registrations(self.ledger, settings)
+        self.web.include_router(register_app.create_router(registrations, settings))
+        self.web.include_router(create_registration_router(registrations))
         self.web.include_router(front_door.create_router(settings))
         self.web.include_router(account.create_router(self.database, settings, self.ledger))
         self.web.include_router(try_page.create_router(self.database, settings))

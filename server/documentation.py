@@ -1,10 +1,10 @@
-"""The README's tables, computed from what they describe: the settings, the registry, the commands. ``make docs`` rewrites them.
+"""The tables of README.md and docs/settings.md, computed from what they describe. ``make docs`` rewrites them.
 
 Each table stands between ``<!-- name -->`` and ``<!-- /name -->``; a test fails when one lags.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +14,8 @@ from server.settings import Settings
 from server.specification.definition import MembershipKind, ResourceDefinition
 from server.specification.registry import RESOURCES
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README, SETTINGS_PAGE = ROOT / "README.md", ROOT / "docs" / "settings.md"
 OWNER = {
     MembershipKind.SELF: "is the member",
     MembershipKind.DIRECTORY: "everyone (directory)",
@@ -95,18 +96,21 @@ TABLES: dict[str, Callable[[], str]] = {
     "resources": resources_table,
     "commands": commands_table,
 }
+PLACES: dict[Path, tuple[str, ...]] = {README: ("resources", "commands"), SETTINGS_PAGE: ("settings",)}
+"""Which tables stand in which file."""
 
 
-def rewritten(text: str) -> str:
-    """The text with every table as it should be. Raises ValueError when it has no place for one of them."""
-    for name, table in TABLES.items():
+def rewritten(text: str, names: Iterable[str]) -> str:
+    """The text with these tables as they should be. Raises ValueError when it has no place for one of them."""
+    for name in names:
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not place.search(text):
             raise ValueError(f"no place for the {name} table: <!-- {name} --> and <!-- /{name} --> are missing")
-        content = table()
+        content = TABLES[name]()
         text = place.sub(lambda found, content=content: f"{found[1]}{content}\n{found[2]}", text)  # type: ignore[misc]
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text("utf-8")), "utf-8")
+    for path, names in PLACES.items():
+        path.write_text(rewritten(path.read_text("utf-8"), names), "utf-8")

@@ -36,7 +36,17 @@ def check(settings: "Settings", host: str, port: int) -> None:
     if settings.reporting_units_file is not None:
         from server.ingest.enrolment import read_unit_rows
 
-        read_unit_rows(settings.reporting_units_file)  # raises what is wrong with it
+        rows = read_unit_rows(settings.reporting_units_file)  # raises what is wrong with it
+        lines = {row.unit.line_of_business for row in rows} - set(settings.served_lines_of_business)
+        if lines:
+            told = f"members of {', '.join(sorted(lines))} get no access; see SERVED_LINES_OF_BUSINESS"
+            print(f"note: {told}", file=sys.stderr)
+    if settings.environment == "production" and settings.former_members == "allow":
+        print("warning: FORMER_MEMBERS is allow: members whose coverage has ended keep API access", file=sys.stderr)
+    if settings.software_statement_issuers_file is not None:
+        from server.authorization.software_statements import read_issuers
+
+        read_issuers(settings.software_statement_issuers_file, local=settings.environment != "production")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -58,8 +68,11 @@ def serve_instead(host: str, port: int, workers: int, environment: dict[str, str
     )
 
 
-def run(host: str, port: int, workers: int) -> None:
-    """Serve until a signal arrives. Settings travel to the workers in the environment."""
+def run(host: str, port: int, workers: int, trusted_proxies: tuple[str, ...] = ()) -> None:
+    """Serve until a signal arrives. Settings travel to the workers in the environment.
+
+    Of a client's address only what ``trusted_proxies`` say in X-Forwarded-For is believed.
+    """
     import uvicorn
 
     uvicorn.run(
@@ -74,6 +87,8 @@ def run(host: str, port: int, workers: int) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         timeout_keep_alive=65,
         timeout_graceful_shutdown=10,
     )

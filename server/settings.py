@@ -5,12 +5,13 @@ A setting is read from the environment variable of the same name in capitals, e.
 
 import json
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -33,6 +34,10 @@ class Settings(BaseSettings):
         None,
         description="At least 32 characters: signs page links and encrypts the signing keys. Unset: kept in SECRET_KEY_FILE (test deployments only).",
     )
+    secret_key_previous: SecretStr | None = Field(
+        None,
+        description="The secret key before SECRET_KEY: what it encrypted is still read, so that the key can be changed without downtime.",
+    )
     secret_key_file: Path = Field(
         Path("var/secret.key"), description="Where a test deployment keeps the secret key it makes for itself."
     )
@@ -52,6 +57,55 @@ class Settings(BaseSettings):
         ("um", "MB"),
         description="Identifier type codes, separated by commas, in order, that name the person behind a Patient; the last resort is Patient.id.",
     )
+    served_lines_of_business: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("medicare-advantage", "medicaid-ffs", "medicaid-managed-care", "chip-ffs", "chip-managed-care", "qhp"),
+        description="Lines of business (of REPORTING_UNITS_FILE), separated by commas, whose members may use the API; others are told before they sign in.",
+    )
+    lines_not_served_note: str = Field(
+        "", description="Added on the sign-in page for members of other lines of business: what they can do instead."
+    )
+    former_members: Literal["refuse", "allow"] = Field(
+        "refuse",
+        description="Members whose last enrolment has ended: refuse (42 CFR 422.119 is about current members), or allow, for sample data.",
+    )
+    identity: Literal["local", "oidc"] = Field(
+        "local",
+        description="Who signs members in: local (accounts of this server), or oidc (the payer's own OpenID provider).",
+    )
+    require_totp: bool = Field(
+        False,
+        description="Local accounts must use one-time codes (RFC 6238); who has none sets them up when signing in.",
+    )
+    oidc_issuer: str | None = Field(
+        None, description="IDENTITY=oidc: the provider's issuer, exactly as its discovery document names it."
+    )
+    oidc_client_id: str | None = Field(
+        None,
+        description="This server's client id at the provider; its redirect URI there is BASE_URL/sign-in/callback, its post-logout redirect URI BASE_URL/signed-out.",
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="This server's client secret at the provider. Unset: it is a public client there (PKCE)."
+    )
+    oidc_scopes: str = Field(
+        "openid profile", description="Scopes asked of the provider, separated by spaces; openid among them."
+    )
+    oidc_member_claim: str = Field(
+        "member", description="Claim (of the id_token, or else of userinfo) that names the member who signed in."
+    )
+    oidc_member_identifier_system: str = Field(
+        "", description="System of the Patient identifier that the claims' values are. Empty: they are Patient ids."
+    )
+    oidc_represents_claim: str = Field(
+        "",
+        description="Claim that lists the members the person acts for: values, or objects with member, relationship, authority, until and related_person.",
+    )
+    oidc_name_claim: str = Field("name", description="Claim with the person's name, as the pages greet them.")
+    oidc_clock_skew_seconds: int = Field(
+        60, ge=0, le=600, description="How far the provider's clock may differ from this server's."
+    )
+    age_of_majority: int = Field(
+        18, ge=14, le=25, description="Birthday on which the authority of a parent or guardian over a minor ends."
+    )
     page_size: int = Field(
         50, ge=1, le=1000, description="Resources on a page of search results when _count is not sent."
     )
@@ -65,13 +119,54 @@ class Settings(BaseSettings):
     refresh_grace_seconds: int = Field(
         30, ge=0, le=300, description="How long a refresh token just rotated may still be used by a parallel request."
     )
+    grant_durations: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("13-months", "once", "until-revoked"),
+        description="How long a member may share with an app: 13-months (REFRESH_TOKEN_DAYS), once and until-revoked, separated by commas, in the order shown; the first is preselected.",
+    )
+    online_access_hours: int = Field(
+        12,
+        ge=1,
+        le=720,
+        description="Longest life of access with online_access, which ends when the member signs out.",
+    )
     authorization_code_seconds: int = Field(60, ge=5, le=600, description="Lifetime of an authorization code.")
     sign_in_minutes: int = Field(
         30, ge=5, le=1440, description="Lifetime of a member's sign-in session and of a pending authorization request."
     )
+    guesses_per_account: int = Field(
+        10, ge=3, le=1000, description="Wrong guesses of one account's or app's secret in GUESS_MINUTES; then 429."
+    )
+    guesses_per_address: int = Field(
+        100, ge=3, le=100_000, description="Wrong guesses of any secret from one network address in GUESS_MINUTES."
+    )
+    guess_minutes: int = Field(10, ge=1, le=1440, description="The window of time in which guesses are counted.")
+    registrations_per_address: int = Field(
+        20, ge=1, le=100_000, description="Apps that may register themselves from one address in GUESS_MINUTES."
+    )
+    rate_limit_per_minute: int = Field(
+        30_000,
+        ge=0,
+        le=100_000_000,
+        description="FHIR requests an app may make in a minute, at all processes together, and as many to the token endpoint; then 429. 0: no limit.",
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses or networks of the proxies in front, separated by commas: only their X-Forwarded-For is believed.",
+    )
+    software_statement_issuers_file: Path | None = Field(
+        None,
+        description="TOML rows (issuer, name, jwks or jwks_uri) of who may sign software statements of apps (RFC 7591 section 2.3).",
+    )
+    appeal_contact: str | None = Field(
+        None,
+        description="Where the makers of a refused or suspended app appeal, an e-mail address or a URL. Unset: SUPPORT_CONTACT.",
+    )
     sandbox_file: Path | None = Field(
         None,
         description="The sandbox's own description of itself (test deployments only): the front door shows its sign-ins.",
+    )
+    sandbox_heavy: bool = Field(
+        True, description="Load the sandbox's member with 5,000 claims too (patient-access sandbox only)."
     )
     cookies_secure: bool | None = Field(None, description="Send cookies over https only. Unset: decided from BASE_URL.")
     log_requests: bool = Field(
@@ -94,7 +189,9 @@ class Settings(BaseSettings):
             raise ValueError("must have no spaces, and a port that can be reached")
         return value.rstrip("/")
 
-    @field_validator("person_identifiers", mode="before")
+    @field_validator(
+        "person_identifiers", "served_lines_of_business", "grant_durations", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -103,8 +200,15 @@ class Settings(BaseSettings):
             try:
                 return tuple(json.loads(value))
             except ValueError as error:
-                raise ValueError("must be codes separated by commas, e.g. um,MB") from error
+                raise ValueError("must be words separated by commas") from error
         return tuple(code.strip() for code in value.split(",") if code.strip())
+
+    @field_validator("grant_durations")
+    @classmethod
+    def _known_durations(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value) or not set(value) <= {"13-months", "once", "until-revoked"}:
+            raise ValueError("must be one or more of 13-months, once and until-revoked, separated by commas")
+        return value
 
     @field_validator("page_size_limit")
     @classmethod
@@ -113,7 +217,17 @@ class Settings(BaseSettings):
             raise ValueError(f"must not be less than PAGE_SIZE, which is {info.data['page_size']}")
         return value
 
-    @field_validator("support_contact")
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network, strict=False)
+            except ValueError as error:
+                raise ValueError(f"must be IP addresses or networks, e.g. 10.0.0.0/8; not {network}") from error
+        return value
+
+    @field_validator("support_contact", "appeal_contact")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value and not (value.startswith(("https://", "http://")) or value.count("@") == 1):
@@ -127,6 +241,30 @@ class Settings(BaseSettings):
             raise ValueError("must start with sqlite:/// or postgresql://")
         return value
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        parts = urlsplit(value)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        if not (parts.scheme == "https" or local) or not parts.hostname or "?" in value or "#" in value:
+            raise ValueError("must be an https address without query and fragment, e.g. https://login.payer.example")
+        return value
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _openid_scope(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("must have the scope openid among others, separated by spaces")
+        return value
+
+    @model_validator(mode="after")
+    def _provider_named(self) -> Self:
+        if self.identity == "oidc" and not (self.oidc_issuer and self.oidc_client_id and self.oidc_member_claim):
+            raise ValueError("IDENTITY=oidc needs OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_MEMBER_CLAIM")
+        return self
+
     @field_validator("payer_time_zone")
     @classmethod
     def _known_time_zone(cls, value: str) -> str:
@@ -136,7 +274,7 @@ class Settings(BaseSettings):
             raise ValueError("is not a time zone of the IANA database, e.g. America/New_York") from error
         return value
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "secret_key_previous")
     @classmethod
     def _long_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:

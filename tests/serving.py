@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,21 +77,24 @@ class Server:
         return [int(pid) for pid in children if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 @contextmanager
-def serving(database_url: str, log: Path, workers: int = 2) -> Iterator[Server]:
-    """A server that answers, until the end of the block."""
-    port = _free_port()
+def serving(
+    database_url: str, log: Path, workers: int = 2, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A server that answers, until the end of the block. ``settings``: more of its environment."""
+    port = free_port()
     base_url = f"http://127.0.0.1:{port}"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*COMMAND, "serve", "--port", str(port), "--workers", str(workers)],
-            env=environment(database_url, base_url),
+            env=environment(database_url, base_url) | dict(settings or {}),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

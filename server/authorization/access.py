@@ -7,14 +7,18 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from server import clock
-from server.authorization.scopes import Permissions, permissions
+from server.authorization import enrolment
+from server.authorization.permissions import Permissions, permissions, system_permissions
 from server.settings import Settings
 from server.storage.authorization_store import ACCESS_BY_TOKEN, ACCESS_BY_TOKENS
+from server.storage.client_store import SUSPENDED_REASON
 from server.storage.database import Database
 
-PRODUCTION = "production"
+PRODUCTION, THIRD_PARTY = "production", "third-party"
+SYSTEM = "system"
+"""``actor`` of a client's own token (client credentials): it is for no member, and only its ``system/`` scopes permit anything."""
 UNKNOWN, REVOKED, EXPIRED, SUSPENDED = "unknown", "revoked", "expired", "suspended"
-"""Why a token gives no access."""
+"""Why a token gives no access; also ``enrolment.DISENROLLED`` and ``enrolment.NOT_SERVED``."""
 
 
 class TokenRefusedError(Exception):
@@ -27,8 +31,9 @@ class TokenRefusedError(Exception):
 
 
 class Access(NamedTuple):
-    """Who asks, for whom, and what they may do. ``actor``: self or representative. ``environment`` is production only if the
-    deployment, the client and the member all are."""
+    """Who asks, for whom, and what they may do. ``actor``: self, representative or SYSTEM (then ``patient`` is '' until the request
+    names a member, and ``client_kind`` is never third-party: no member chose the app for this). ``environment`` is production only if the deployment, the client and the member all are. ``fhir_user``: the
+    resource that is read as the token's fhirUser whatever the scopes on its type are, '' none."""
 
     client_id: str
     client_kind: str
@@ -38,6 +43,7 @@ class Access(NamedTuple):
     environment: str
     scope: str
     permissions: Permissions
+    fhir_user: str = ""
 
 
 async def authenticate(database: Database, settings: Settings, token: str) -> Access:
@@ -46,14 +52,24 @@ async def authenticate(database: Database, settings: Settings, token: str) -> Ac
     if row is None:
         raise TokenRefusedError(UNKNOWN, "The access token is not known.")
     (scope, expires_at, revoked_at, client_id, client_kind, client_status, client_environment) = row[:7]
-    (grant_id, patient, actor, grant_expires_at, ended_at, member_environment) = row[7:13]
+    (grant_id, patient, actor, grant_expires_at, ended_at, fhir_user, member_environment, enrolled) = row[7:15]
     now = clock.now_microseconds()
     if revoked_at is not None or ended_at is not None:
         raise TokenRefusedError(REVOKED, "The access token was revoked.")
     if expires_at <= now or grant_expires_at <= now:
         raise TokenRefusedError(EXPIRED, "The access token expired.")
     if client_status != "active":
-        raise TokenRefusedError(SUSPENDED, "The app is suspended.")
+        reason = await database.fetch_one(SUSPENDED_REASON, {"client": client_id})
+        raise TokenRefusedError(SUSPENDED, f"The app is suspended: {reason[0] if reason else ''}".replace('"', "'"))
+    if actor == SYSTEM:
+        environment = environment_of(settings, client_environment, None)
+        kind = SYSTEM if client_kind == THIRD_PARTY else client_kind
+        return Access(client_id, kind, grant_id, "", SYSTEM, environment, scope, system_permissions(scope))
+    if enrolled:
+        reason = enrolment.entitlement(settings, enrolled, enrolment.today(settings))
+        if reason:
+            raise TokenRefusedError(reason, enrolment.REASONS[reason])
+    permitted = permissions(scope)
     return Access(
         client_id,
         client_kind,
@@ -62,7 +78,8 @@ async def authenticate(database: Database, settings: Settings, token: str) -> Ac
         actor,
         environment_of(settings, client_environment, member_environment),
         scope,
-        permissions(scope),
+        permitted,
+        fhir_user if permitted.reads_fhir_user else "",
     )
 
 

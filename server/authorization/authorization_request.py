@@ -14,7 +14,6 @@ from authlib.oauth2.rfc6749 import (
     InvalidRequestError,
     InvalidScopeError,
     OAuth2Error,
-    UnauthorizedClientError,
     UnsupportedResponseTypeError,
 )
 
@@ -23,6 +22,7 @@ from server.authorization.authorization_server import Parameters, describable
 from server.authorization.clients import RegisteredClient
 from server.authorization.discovery import issuer
 from server.authorization.scopes import narrow
+from server.authorization.suspension import SuspendedAppError
 from server.authorization.tokens import SECOND, random_token, token_hash
 from server.settings import Settings
 from server.storage.authorization_store import (
@@ -34,18 +34,31 @@ from server.storage.authorization_store import (
 from server.storage.database import Transaction
 
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_MAX_AGE = re.compile(r"[0-9]{1,9}")
+PUSHED_PREFIX = "urn:ietf:params:oauth:request_uri:"
+"""How the ``request_uri`` of a pushed request begins (RFC 9126 section 2.2)."""
 LONGEST_STATE = 4096
 """Characters: a longer one would make a redirect that browsers and proxies refuse."""
-KEPT = ("response_type", "redirect_uri", "state", "code_challenge", "code_challenge_method", "nonce", "prompt")
+KEPT = (
+    "response_type", "redirect_uri", "state", "code_challenge", "code_challenge_method", "nonce", "prompt", "max_age",
+    "login_hint", "ui_locales",
+)  # fmt: skip
+LONGEST_LOGIN_HINT, LONGEST_UI_LOCALES = 200, 100
+NEW_SIGN_IN = frozenset(("login", "select_account"))
+"""``prompt`` values that lead to the sign-in page even for a member who is signed in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An authorization request as it came, with the client it names (None: there is no such client)."""
+    """An authorization request as it came, with the client it names (None: there is no such client).
+
+    ``signed_in_at``: when the member of this browser signed in, in microseconds; None when nobody is signed in.
+    """
 
     settings: Settings
     parameters: Parameters
     client: RegisteredClient | None
+    signed_in_at: int | None = None
 
     def get(self, name: str) -> str:
         """A parameter's value, '' when it was not sent."""
@@ -72,6 +85,18 @@ class ConsentRequiredError(OAuth2Error):  # type: ignore[misc]
     error = "consent_required"
 
 
+class LoginRequiredError(OAuth2Error):  # type: ignore[misc]
+    """OpenID Connect Core 1.0 section 3.1.2.6."""
+
+    error = "login_required"
+
+
+class InvalidRequestURIError(OAuth2Error):  # type: ignore[misc]
+    """OpenID Connect Core 1.0 section 3.1.2.6; RFC 9126 section 4 on pushed requests."""
+
+    error = "invalid_request_uri"
+
+
 class RequestNotSupportedError(OAuth2Error):  # type: ignore[misc]
     """OpenID Connect Core 1.0 section 3.1.2.6."""
 
@@ -87,7 +112,7 @@ def _client_known(asked: Asked) -> None:
 
 def _client_active(asked: Asked) -> None:
     if asked.client is not None and not asked.client.is_active:
-        raise UnauthorizedClientError(describable(f"This app is suspended: {asked.client.suspended_reason}"))
+        raise SuspendedAppError(asked.client)
 
 
 def _redirect_uri_registered(asked: Asked) -> None:
@@ -115,6 +140,11 @@ def _response_type_code(asked: Asked) -> None:
         raise UnsupportedResponseTypeError(describable(asked.get("response_type")) or "(none)")
     if asked.get("response_mode") not in ("", "query"):
         raise InvalidRequestError("The only response_mode is 'query'.")
+
+
+def _pushed_request_known(asked: Asked) -> None:
+    if asked.get("request_uri").startswith(PUSHED_PREFIX):
+        raise InvalidRequestURIError("This pushed request was used before, waited too long, or is another app's.")
 
 
 def _no_request_object(asked: Asked) -> None:
@@ -148,14 +178,27 @@ def _scope_possible(asked: Asked) -> None:
         raise InvalidScopeError(describable(f"None of these scopes can be granted: {asked.scope[:300]}"))
 
 
-def _consent_may_be_shown(asked: Asked) -> None:
-    if asked.get("prompt") == "none":
-        raise ConsentRequiredError("The member is always asked, so 'prompt=none' cannot succeed.")
+def _max_age_seconds(asked: Asked) -> None:
+    if asked.get("max_age") and not _MAX_AGE.fullmatch(asked.get("max_age")):
+        raise InvalidRequestError("'max_age' must be a whole number of seconds.")
+
+
+def _pages_may_be_shown(asked: Asked) -> None:
+    prompt = asked.get("prompt").split()
+    if "none" not in prompt:
+        return
+    if prompt != ["none"]:
+        raise InvalidRequestError("'prompt=none' goes with no other prompt.")
+    oldest = clock.now_microseconds() - int(asked.get("max_age")) * SECOND if asked.get("max_age") else 0
+    if asked.signed_in_at is None or asked.signed_in_at < oldest:
+        raise LoginRequiredError("Nobody is signed in, and 'prompt=none' does not let them be asked to.")
+    raise ConsentRequiredError("The member is always asked, so 'prompt=none' cannot succeed.")
 
 
 CHECKS: tuple[Check, ...] = (
     Check("client known", False, _client_known),
     Check("client active", False, _client_active),
+    Check("pushed request known", False, _pushed_request_known),
     Check("redirect_uri registered", False, _redirect_uri_registered),
     Check("parameters sent once", True, _parameters_once),
     Check("state not too long", True, _state_short),
@@ -164,7 +207,8 @@ CHECKS: tuple[Check, ...] = (
     Check("aud is the FHIR base", True, _aud_is_fhir_base),
     Check("code_challenge S256", True, _code_challenge_s256),
     Check("scope possible", True, _scope_possible),
-    Check("consent may be shown", True, _consent_may_be_shown),
+    Check("max_age in seconds", True, _max_age_seconds),
+    Check("pages may be shown", True, _pages_may_be_shown),
 )
 """Every rule of /authorize in the order in which they are applied; the first that fails answers."""
 
@@ -184,15 +228,30 @@ def refusal(asked: Asked) -> Refusal | None:
         try:
             check.run(asked)
         except OAuth2Error as error:
-            return Refusal(check.name, error, _error_redirect(asked, error) if check.told_to_app else "")
+            location = answer_location(asked.settings, asked.get("redirect_uri"), asked.get("state"), error)
+            return Refusal(check.name, error, location if check.told_to_app else "")
     return None
 
 
-def _error_redirect(asked: Asked, error: OAuth2Error) -> str:
+def refusal_when_pushed(asked: Asked) -> OAuth2Error | None:
+    """The error of a request that is pushed (RFC 9126 section 2.3), or None: the same rules, but for what depends on the browser."""
+    if asked.get("request_uri"):
+        return InvalidRequestError("'request_uri' is the answer of this endpoint, and not pushed itself.")
+    for check in CHECKS:
+        if check.run is not _pages_may_be_shown:
+            try:
+                check.run(asked)
+            except OAuth2Error as error:
+                return error
+    return None
+
+
+def answer_location(settings: Settings, redirect_uri: str, state: str, error: OAuth2Error) -> str:
+    """Where an app is told of an error: its redirect URI with the error, its own ``state`` and the issuer (RFC 9207)."""
     told = [("error", error.error), ("error_description", error.get_error_description())]
-    if 0 < len(asked.get("state")) <= LONGEST_STATE:
-        told.append(("state", asked.get("state")))
-    location: str = add_params_to_uri(asked.get("redirect_uri"), [*told, ("iss", issuer(asked.settings))])
+    if 0 < len(state) <= LONGEST_STATE:
+        told.append(("state", state))
+    location: str = add_params_to_uri(redirect_uri, [*told, ("iss", issuer(settings))])
     return location
 
 
@@ -216,10 +275,34 @@ class PendingRequest:
         uri: str = self.parameters.data["redirect_uri"]
         return uri
 
+    def wants_new_sign_in(self, session_authenticated_at: int) -> bool:
+        """Whether the member signs in anew although they did at that moment (microseconds), before they decide.
+
+        With ``prompt=login`` or ``select_account`` a sign-in from before the request is not enough; with ``max_age`` none older than that.
+        """
+        if NEW_SIGN_IN.intersection(self.parameters.data.get("prompt", "").split()):
+            return session_authenticated_at < self.asked_at
+        max_age = self.parameters.data.get("max_age", "")
+        if not max_age:
+            return False
+        # A sign-in for this very request counts, however long the member then thinks (max_age=0 asks for just that).
+        return session_authenticated_at < self.asked_at - int(max_age) * SECOND
+
     @property
-    def wants_new_sign_in(self) -> bool:
-        """Whether the app asked for ``prompt=login``."""
-        return "login" in self.parameters.data.get("prompt", "").split()
+    def asked_at(self) -> int:
+        """When the app asked, in microseconds."""
+        return int(self.parameters.data.get("asked_at", "0"))
+
+    @property
+    def login_hint(self) -> str:
+        """What the app thinks the member signs in with: short and printable, '' when it did not say."""
+        hint = self.parameters.data.get("login_hint", "")
+        return hint if hint.isprintable() and len(hint) <= LONGEST_LOGIN_HINT else ""
+
+    @property
+    def ui_locales(self) -> tuple[str, ...]:
+        """The languages the app wishes for its pages, the best first (OpenID Connect Core 1.0 section 3.1.2.1)."""
+        return tuple(self.parameters.data.get("ui_locales", "")[:LONGEST_UI_LOCALES].split())
 
     def with_scope(self, scope: str) -> "PendingRequest":
         """The same request for another scope."""
@@ -233,6 +316,7 @@ def keep(transaction: Transaction, asked: Asked) -> PendingRequest:
     now = clock.now_microseconds()
     kept: dict[str, Any] = {name: asked.get(name) for name in KEPT}
     kept["client_id"] = asked.client.client_id
+    kept["asked_at"] = str(now)
     kept["scope"] = narrow(asked.scope, asked.client.scope).scope
     reference = random_token()
     transaction.execute(DELETE_EXPIRED_REQUESTS, {"moment": now})

@@ -18,11 +18,14 @@ from authlib.oauth2.rfc6749 import (
     OAuth2Request,
 )
 from authlib.oauth2.rfc6749.authenticate_client import ClientAuthentication
-from authlib.oauth2.rfc6749.errors import UnauthorizedClientError
 from authlib.oauth2.rfc6749.requests import OAuth2Payload
 from authlib.oauth2.rfc9207 import IssuerParameter
 
 from server.authorization.access import environment_of
+from server.authorization.attempts import ThrottledError
+from server.authorization.client_assertion import Assertion, ClientNotProvenError
+from server.authorization.client_guesses import ClientGuesses
+from server.authorization.client_metadata import PRIVATE_KEY_JWT
 from server.authorization.clients import (
     OWN_ACCESS_TOKEN,
     PUBLIC,
@@ -34,9 +37,12 @@ from server.authorization.discovery import issuer
 from server.authorization.endpoints import IntrospectionEndpoint, RevocationEndpoint
 from server.authorization.grants import AuthorizationCodeGrant, LaunchContext, RefreshTokenGrant, RequiredCodeChallenge
 from server.authorization.keys import SigningKeys
-from server.authorization.tokens import ACCESS, GrantRecord, find_token, save_tokens, token_response
+from server.authorization.suspension import SuspendedAppError
+from server.authorization.system_grant import ClientCredentialsGrant
+from server.authorization.tokens import ACCESS, GrantRecord, find_token, gives_access, save_tokens, token_response
 from server.settings import Settings
 from server.storage.ledger import LedgerEvent, RecordingTransaction, new_request_id
+from server.storage.permits import Permits
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -110,25 +116,22 @@ def describable(text: str) -> str:
     )
 
 
-class ClientNotProvenError(InvalidClientError):  # type: ignore[misc]
-    """401 invalid_client, with the challenge that RFC 9110 asks of every 401."""
-
-    status_code = 401
-    description = (
-        "The client is not known, its secret is wrong, or it authenticates in another way than it registered for."
-    )
-
-    def get_headers(self) -> list[tuple[str, str]]:
-        """JSON headers and the Basic challenge (RFC 7617)."""
-        headers = [header for header in super().get_headers() if header[0] != "WWW-Authenticate"]
-        return [*headers, ("WWW-Authenticate", 'Basic realm="clients", charset="UTF-8"')]
-
-
 class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
     """The protocol side of one request: grants, endpoints, client authentication, and refusals in the ledger."""
 
-    def __init__(self, transaction: RecordingTransaction, settings: Settings, keys: SigningKeys, endpoint: str) -> None:
+    def __init__(
+        self,
+        transaction: RecordingTransaction,
+        settings: Settings,
+        keys: SigningKeys,
+        endpoint: str,
+        assertion: Assertion | None = None,
+        permits: Permits | None = None,
+    ) -> None:
         super().__init__()
+        self.permits = permits
+        self.guesses: ClientGuesses | None = None
+        self.assertion = assertion
         self.endpoint = endpoint
         self.transaction = transaction
         self.settings = settings
@@ -136,8 +139,10 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         self._client_auth = ClientAuthentication(self.query_client)
         self.register_client_auth_method(REFRESHING_PUBLIC_CLIENT, self._client_of_refresh_token)
         self.register_client_auth_method(OWN_ACCESS_TOKEN, self._client_of_bearer_token)
+        self.register_client_auth_method(PRIVATE_KEY_JWT, self._client_of_assertion)
         self.register_grant(AuthorizationCodeGrant, [RequiredCodeChallenge(), LaunchContext()])
         self.register_grant(RefreshTokenGrant)
+        self.register_grant(ClientCredentialsGrant)
         self.register_endpoint(RevocationEndpoint)
         self.register_endpoint(IntrospectionEndpoint)
         self.register_extension(_Issuer)
@@ -150,15 +155,26 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         self, request: ProtocolRequest, methods: list[str], endpoint: str = "token"
     ) -> RegisteredClient:
         """The client that sent the request: 401 invalid_client when it is not known or not proven, 400 when suspended."""
+        if self.assertion is not None:
+            if _has_basic(request) or request.form.get("client_secret"):
+                raise InvalidRequestError("The client authenticates in two ways at once.")
+            methods = [PRIVATE_KEY_JWT]
+        elif _has_basic(request):
+            methods = ["client_secret_basic"]  # who sends a header is never taken for the public client of the form
         try:
             client: RegisteredClient = super().authenticate_client(request, methods, endpoint)
+        except ClientNotProvenError:
+            raise
         except (InvalidClientError, UnicodeDecodeError) as error:
             raise ClientNotProvenError from error
         if request.form.get("client_id", client.client_id) != client.client_id and _has_basic(request):
             raise InvalidRequestError("The Authorization header and 'client_id' name different clients.")
         request.client = client
         if not client.is_active:
-            raise UnauthorizedClientError(describable(f"This app is suspended: {client.suspended_reason}"))
+            raise SuspendedAppError(client)
+        wait = 0 if self.permits is None else self.permits.take_within(self.transaction, client.client_id)
+        if wait:
+            raise ThrottledError(wait)
         return client
 
     def generate_token(
@@ -189,6 +205,8 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
 
     def handle_error_response(self, request: ProtocolRequest, error: OAuth2Error) -> ProtocolResponse:
         """The refusal, told to the app and, when the client is known, to the ledger (a member's no: ``consent.deny``)."""
+        if self.guesses is not None:
+            self.guesses.count(error, request.client)
         if request.client is not None and not isinstance(error, AccessDeniedError):
             self.record_refusal(request.client, error)
         response: ProtocolResponse = super().handle_error_response(request, error)
@@ -211,6 +229,15 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Nobody listens: what is to be noticed is in the ledger."""
 
+    def _client_of_assertion(self, _query: object, _request: ProtocolRequest) -> RegisteredClient | None:
+        """The client whose assertion was checked before this transaction; here it is used, once for all workers."""
+        client = None if self.assertion is None else self.query_client(self.assertion.client_id)
+        if self.assertion is None or client is None or client.authentication != PRIVATE_KEY_JWT:
+            return None
+        if not self.assertion.use(self.transaction):
+            raise ClientNotProvenError("The assertion was used before: every request needs one of its own (jti).")
+        return client
+
     def _client_of_refresh_token(self, _query: object, request: ProtocolRequest) -> RegisteredClient | None:
         """SMART lets a public client refresh and revoke without ``client_id``: the token names it."""
         token = request.form.get("refresh_token") or request.form.get("token")
@@ -226,7 +253,7 @@ class SmartAuthorizationServer(AuthorizationServer):  # type: ignore[misc]
         if scheme.lower() != "bearer" or not token:
             return None
         stored = find_token(self.transaction, self.settings, token.strip(), (ACCESS,))
-        if stored is None or stored.is_expired() or stored.is_revoked():
+        if stored is None or not gives_access(self.settings, stored):
             return None
         return self.query_client(stored.grant.client_id)
 

@@ -1,59 +1,26 @@
-"""Consent: what the member is asked in plain words, and what their answer does.
+"""Consent: what the member's answer does. Yes is a grant and a code, no is ``access_denied``; both go to the app by redirect.
 
-https://hl7.org/fhir/smart-app-launch/STU2.2/best-practices.html and 42 CFR 422.119(g) on what members are told
+https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#response-4 and RFC 6749 section 4.1.2
 """
 
-from dataclasses import dataclass
+from authlib.oauth2.rfc6749 import AccessDeniedError, OAuth2Error
 
-from authlib.oauth2.rfc6749 import OAuth2Error
-
-from server import clock
-from server.authorization.authorization_request import PendingRequest, consume
-from server.authorization.authorization_server import ProtocolRequest, ProtocolResponse, SmartAuthorizationServer
+from server.authorization.authority import ActsFor
+from server.authorization.authorization_request import PendingRequest, answer_location, consume
+from server.authorization.authorization_server import (
+    ProtocolRequest,
+    ProtocolResponse,
+    SmartAuthorizationServer,
+    describable,
+)
 from server.authorization.browser import Session
 from server.authorization.clients import RegisteredClient
+from server.authorization.consent_question import Choices
 from server.authorization.grants import Consent
-from server.authorization.identity import ActsFor
-from server.authorization.scopes import permissions
-from server.authorization.tokens import FHIR_USER_SCOPES, grant_lifetime
-from server.settings import Settings
-from server.specification.registry import RESOURCES
-from server.specification.standards import LAUNCH_SCOPES
+from server.authorization.scopes import withhold
 from server.storage.ledger import LedgerEvent, RecordingTransaction, new_request_id
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the consent page asks: ``sees`` and ``may`` are lines in plain words; ``until`` is microseconds since 1970."""
-
-    app: str
-    is_payers_own: bool
-    sees: tuple[str, ...]
-    may: tuple[str, ...]
-    is_lasting: bool
-    until: int
-    minutes: int
-
-
-def question(settings: Settings, client: RegisteredClient, pending: PendingRequest) -> Question:
-    """The question that a pending request puts to the member."""
-    words = pending.scope.split()
-    lifetime = grant_lifetime(settings, pending.scope)
-    return Question(
-        app=client.name,
-        is_payers_own=client.kind == "payer",
-        sees=visible_data(pending.scope),
-        may=tuple(row.consent for row in LAUNCH_SCOPES if row.consent and row.scope in words),
-        is_lasting="offline_access" in words,
-        until=clock.now_microseconds() + lifetime,
-        minutes=settings.access_token_seconds // 60,
-    )
-
-
-def visible_data(scope: str) -> tuple[str, ...]:
-    """The titles of what a scope lets an app see, the member's own records before the shared directory."""
-    rows = [RESOURCES[type] for type in permissions(scope).resource_types]
-    return tuple(row.title for row in sorted(rows, key=lambda row: row.is_directory))
+NOT_ALLOWED = "The member did not allow it."
 
 
 def allow(
@@ -61,14 +28,26 @@ def allow(
     server: SmartAuthorizationServer,
     pending: PendingRequest,
     session: Session,
+    session_hash: bytes,
     member: ActsFor,
+    choices: Choices,
 ) -> ProtocolResponse | None:
-    """The member's yes: a grant and a code, and the redirect to the app. None when the request was answered before."""
+    """The member's yes to what they left ticked: a grant and a code. None when the request was answered before."""
     if not consume(transaction, pending):
         return None
-    if not member.fhir_user:  # a representative without a record of their own cannot be named to the app
-        pending = _without_fhir_user(pending)
-    return _respond(server, pending, Consent(session.account, member, session.authenticated_at))
+    scope = withhold(pending.scope, choices.withheld)
+    return _respond(
+        server,
+        pending.with_scope(scope),
+        Consent(
+            account=session.account,
+            member=member,
+            authenticated_at=session.authenticated_at,
+            duration=choices.duration,
+            withheld=choices.withheld,
+            session_hash=session_hash,
+        ),
+    )
 
 
 def deny(
@@ -78,8 +57,9 @@ def deny(
     client: RegisteredClient,
     environment: str,
     member: ActsFor | None,
+    reason: str = NOT_ALLOWED,
 ) -> ProtocolResponse | None:
-    """The member's no: ``access_denied`` to the app, and a refusal in the ledger. None when the request was answered before."""
+    """No: ``access_denied`` with the reason to the app, and a refusal in the ledger. None when the request was answered before."""
     if not consume(transaction, pending):
         return None
     transaction.record(
@@ -92,23 +72,26 @@ def deny(
             patient=member.patient if member is not None else "",
             actor=member.actor if member is not None else "",
             interaction="consent",
-            detail="access_denied: the member did not allow it",
+            detail=f"access_denied: {reason}",
         )
     )
-    return _respond(server, pending, None)
+    return _respond(server, pending, None, reason)
 
 
-def _respond(server: SmartAuthorizationServer, pending: PendingRequest, consent: Consent | None) -> ProtocolResponse:
+def _respond(
+    server: SmartAuthorizationServer, pending: PendingRequest, consent: Consent | None, reason: str = ""
+) -> ProtocolResponse:
     request = ProtocolRequest("GET", {}, pending.parameters)
     response: ProtocolResponse
     try:
         grant = server.get_consent_grant(request, consent)
     except OAuth2Error as error:  # the registration changed while the member was deciding
         response = server.handle_error_response(request, error)
-    else:
-        response = server.create_authorization_response(request, grant_user=consent, grant=grant)
+        return response
+    if consent is None:
+        denied = AccessDeniedError(description=describable(reason))
+        state = pending.parameters.data.get("state", "")
+        location = answer_location(server.settings, pending.redirect_uri, state, denied)
+        return ProtocolResponse(302, "", [("location", location)])
+    response = server.create_authorization_response(request, grant_user=consent, grant=grant)
     return response
-
-
-def _without_fhir_user(pending: PendingRequest) -> PendingRequest:
-    return pending.with_scope(" ".join(word for word in pending.scope.split() if word not in FHIR_USER_SCOPES))

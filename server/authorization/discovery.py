@@ -10,16 +10,21 @@ from server.authorization.scopes import supported_scopes
 from server.settings import Settings
 from server.specification.standards import SMART_CAPABILITIES
 
-AUTHORIZE, TOKEN, REVOKE, INTROSPECT, JWKS, ACCOUNT = (
+AUTHORIZE, TOKEN, REVOKE, INTROSPECT, JWKS, ACCOUNT, PUSH, USERINFO = (
     "/authorize",
     "/token",
     "/revoke",
     "/introspect",
     "/jwks",
     "/account",
+    "/par",
+    "/userinfo",
 )
-CLIENT_AUTHENTICATIONS = ("none", "client_secret_basic", "client_secret_post")
-GRANT_TYPES = ("authorization_code", "refresh_token")
+CLIENT_AUTHENTICATIONS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
+ASSERTION_ALGORITHMS = ("RS384", "ES384")
+"""How a private_key_jwt client signs (SMART App Launch 2.2)."""
+GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
+REGISTER = "/register"
 FHIR = "/fhir"
 OPENID_CONFIGURATION = FHIR + "/.well-known/openid-configuration"
 AUTHORIZATION_SERVER_METADATA = "/.well-known/oauth-authorization-server" + FHIR
@@ -45,11 +50,14 @@ def authorization_server_metadata(settings: Settings) -> dict[str, Any]:
         "issuer": issuer(settings),
         "authorization_endpoint": uris["authorize"],
         "token_endpoint": uris["token"],
-        "token_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATIONS),
+        **_client_authentication("token"),
         "revocation_endpoint": uris["revoke"],
-        "revocation_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATIONS),
+        **_client_authentication("revocation"),
         "introspection_endpoint": uris["introspect"],
-        "introspection_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATIONS),
+        **_client_authentication("introspection"),
+        "pushed_authorization_request_endpoint": settings.base_url + PUSH,
+        "require_pushed_authorization_requests": False,
+        "registration_endpoint": settings.base_url + REGISTER,
         "jwks_uri": settings.base_url + JWKS,
         "scopes_supported": supported_scopes(),
         "response_types_supported": ["code"],
@@ -57,6 +65,13 @@ def authorization_server_metadata(settings: Settings) -> dict[str, Any]:
         "grant_types_supported": list(GRANT_TYPES),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
+    }
+
+
+def _client_authentication(endpoint: str) -> dict[str, list[str]]:
+    return {
+        f"{endpoint}_endpoint_auth_methods_supported": list(CLIENT_AUTHENTICATIONS),
+        f"{endpoint}_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
     }
 
 
@@ -73,10 +88,13 @@ def openid_configuration(settings: Settings) -> dict[str, Any]:
     """``.well-known/openid-configuration`` of the issuer."""
     return {
         **authorization_server_metadata(settings),
+        "userinfo_endpoint": settings.base_url + USERINFO,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
-        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser"],
-        "prompt_values_supported": ["none", "login", "consent"],
+        "claims_supported": [
+            *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "fhirUser", "name"),
+        ],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "claims_parameter_supported": False,

@@ -16,6 +16,11 @@ Fields = dict[str, tuple[str, bool]]
 _CLIENT: Fields = {
     "client_id": ("The app; public apps send it here, confidential ones may authenticate with HTTP Basic.", False),
     "client_secret": ("Of a confidential app that does not use HTTP Basic.", False),
+    "client_assertion_type": ("urn:ietf:params:oauth:client-assertion-type:jwt-bearer, with client_assertion.", False),
+    "client_assertion": (
+        "Of a confidential app with a key: a JWT signed with RS384 or ES384, new for every request.",
+        False,
+    ),
 }
 ABOUT_TOKEN: Fields = {
     "token": ("An access token or a refresh token.", True),
@@ -23,12 +28,15 @@ ABOUT_TOKEN: Fields = {
     **_CLIENT,
 }
 TOKEN: Fields = {
-    "grant_type": ("authorization_code or refresh_token.", True),
+    "grant_type": ("authorization_code or refresh_token; client_credentials for the payer's own jobs.", True),
     "code": ("For authorization_code: what the redirect brought.", False),
     "redirect_uri": ("For authorization_code: as in the authorization request.", False),
     "code_verifier": ("For authorization_code: the secret behind the code challenge.", False),
     "refresh_token": ("For refresh_token.", False),
-    "scope": ("For refresh_token: fewer scopes than were granted.", False),
+    "scope": (
+        "For refresh_token: fewer scopes than were granted. For client_credentials: some of those registered.",
+        False,
+    ),
     **_CLIENT,
 }
 _AUTHORIZE: Fields = {
@@ -41,8 +49,16 @@ _AUTHORIZE: Fields = {
     "code_challenge": ("SHA-256 of the code verifier, base64url without padding.", True),
     "code_challenge_method": ("S256.", True),
     "nonce": ("Comes back in the id_token.", False),
-    "prompt": ("login: the member signs in again.", False),
+    "prompt": (
+        "login or select_account: the member signs in again. none: fails, as the member is always asked.",
+        False,
+    ),
+    "max_age": ("Seconds: a member who signed in longer ago signs in again.", False),
+    "login_hint": ("What the member signs in with, if the app knows: it is filled in.", False),
+    "ui_locales": ("Languages of the pages, the best first, e.g. es-MX es en.", False),
 }
+PUSHED: Fields = {**_AUTHORIZE, **_CLIENT}
+_PULLED: Fields = {"request_uri": ("Of a pushed request: then client_id is the only other parameter.", False)}
 
 AUTHORIZE_OPERATION: Json = {
     "tags": ["authorization"],
@@ -50,7 +66,7 @@ AUTHORIZE_OPERATION: Json = {
     "summary": "Send the member here, in a browser, to sign in and decide",
     "parameters": [
         {"name": name, "in": "query", "required": required, "description": text, "schema": {"type": "string"}}
-        for name, (text, required) in _AUTHORIZE.items()
+        for name, (text, required) in {**_AUTHORIZE, **_PULLED}.items()
     ],
     "responses": {
         "303": {"description": "To the sign-in page, and in the end to redirect_uri with code, state and iss, or with error"},
@@ -58,6 +74,8 @@ AUTHORIZE_OPERATION: Json = {
     },
 }  # fmt: skip
 """/authorize answers with pages, so FastAPI does not describe it."""
+BEARER: Json = {"security": [{"smart": ["openid"]}]}
+"""An operation that takes an access token."""
 
 
 def form_body(fields: Fields) -> Json:

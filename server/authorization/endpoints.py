@@ -5,14 +5,25 @@ https://www.rfc-editor.org/rfc/rfc7009 and https://www.rfc-editor.org/rfc/rfc766
 
 from typing import Any
 
-from authlib.oauth2.rfc6749 import InvalidRequestError
+from authlib.oauth2.rfc6749 import InvalidGrantError, InvalidRequestError
 from authlib.oauth2.rfc7009 import RevocationEndpoint as AuthlibRevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint as AuthlibIntrospectionEndpoint
 
 from server import clock
 from server.authorization.clients import OWN_ACCESS_TOKEN, REFRESHING_PUBLIC_CLIENT, RegisteredClient
 from server.authorization.discovery import CLIENT_AUTHENTICATIONS, issuer
-from server.authorization.tokens import ACCESS, SECOND, StoredToken, end_grant, fhir_user_url, find_token
+from server.authorization.grant_errors import REVOKED_BY_APP, TOKEN_OF_ANOTHER, GrantRefusedError
+from server.authorization.tokens import (
+    ACCESS,
+    FOREVER,
+    SECOND,
+    SYSTEM,
+    StoredToken,
+    end_grant,
+    fhir_user_url,
+    find_token,
+    gives_access,
+)
 from server.storage.authorization_store import REVOKE_ACCESS_TOKEN
 
 
@@ -36,11 +47,19 @@ class RevocationEndpoint(_AnyTypeHint, AuthlibRevocationEndpoint):  # type: igno
 
     CLIENT_AUTH_METHODS = [*CLIENT_AUTHENTICATIONS, REFRESHING_PUBLIC_CLIENT]
 
+    def authenticate_token(self, request: Any, client: RegisteredClient) -> StoredToken | None:
+        """The token to revoke; None when it is not known, which is as good as revoked (section 2.2)."""
+        try:
+            token: StoredToken | None = super().authenticate_token(request, client)
+        except InvalidGrantError as error:
+            raise GrantRefusedError(TOKEN_OF_ANOTHER) from error
+        return token
+
     def revoke_token(self, token: StoredToken, _request: Any) -> None:
         """Revoke; saying so twice changes nothing."""
         transaction = self.server.transaction
         if token.type != ACCESS:
-            end_grant(transaction, token.grant, "revoke", "revoked by the app")
+            end_grant(transaction, token.grant, "revoke", "revoked by the app", REVOKED_BY_APP)
             return
         values = {"key_hash": token.hash, "moment": clock.now_microseconds()}
         if transaction.execute(REVOKE_ACCESS_TOKEN, values) == 1:
@@ -58,20 +77,24 @@ class IntrospectionEndpoint(_AnyTypeHint, AuthlibIntrospectionEndpoint):  # type
         return token.check_client(client) or client.kind == "payer"
 
     def introspect_token(self, token: StoredToken) -> dict[str, Any]:
-        """What is said of a token in force."""
+        """What is said of a token in force; of one whose member is not enrolled at the moment nothing."""
         settings = self.server.settings
+        if not gives_access(settings, token):
+            return {"active": False}
         payload: dict[str, Any] = {
             "active": True,
             "scope": token.scope,
             "client_id": token.grant.client_id,
             "token_type": "Bearer" if token.type == ACCESS else token.type,
-            "exp": token.expires_at // SECOND,
             "iat": token.issued_at // SECOND,
             "iss": issuer(settings),
-            "sub": token.grant.account,
+            "sub": token.grant.account or token.grant.client_id,
             "aud": settings.fhir_base,
-            "patient": token.grant.patient,
         }
+        if token.expires_at < FOREVER:
+            payload["exp"] = token.expires_at // SECOND
+        if token.grant.actor != SYSTEM:
+            payload |= {"patient": token.grant.patient, "access_grant_expiration": token.grant.expiration}
         fhir_user = fhir_user_url(settings, token.grant, token.scope)
         if fhir_user is not None:
             payload["fhirUser"] = fhir_user

@@ -1,4 +1,4 @@
-"""The authorization server's endpoints on one router: /token /revoke /introspect /jwks, the .well-known documents, the pages.
+"""The authorization server's endpoints on one router: /token /revoke /introspect /par /userinfo /jwks, the .well-known documents, the pages.
 
 https://www.rfc-editor.org/rfc/rfc6749#section-3 and https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html
 """
@@ -8,19 +8,27 @@ from typing import Annotated, Any
 
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
 from fastapi import APIRouter, Depends, Request
+from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, Response
 
-from server.authorization import discovery, protocol
+from server.authorization import discovery, protocol, pushed_request
 from server.authorization.authorization_server import Parameters, ProtocolRequest, ProtocolResponse, describable
 from server.authorization.authorization_server import SmartAuthorizationServer as Server
+from server.authorization.client_assertion import ClientAssertions
+from server.authorization.client_guesses import ClientGuesses
 from server.authorization.clients import is_origin_of_client
-from server.authorization.endpoint_forms import ABOUT_TOKEN, TOKEN, form_body
+from server.authorization.code_routes import create_code_router
+from server.authorization.endpoint_forms import ABOUT_TOKEN, BEARER, PUSHED, TOKEN, form_body
 from server.authorization.keys import SigningKeys
 from server.authorization.member_routes import create_member_router
+from server.authorization.pruning import Pruning
+from server.authorization.sign_in_routes import create_sign_in_router
+from server.authorization.userinfo import userinfo
 from server.authorization.web_page import ICON, ICON_PATH, STYLE_PATH, STYLE_SHEET
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
+from server.storage.permits import Permits
 
 PUBLIC_CACHE = {"Cache-Control": "public, max-age=300"}
 Form = Annotated[Parameters, Depends(protocol.form_parameters)]
@@ -33,6 +41,9 @@ def create_router(database: Database, settings: Settings, ledger: EventLedger) -
     router.include_router(_protocol_router(database, settings, ledger, keys))
     router.include_router(_public_router(database, settings, keys))
     router.include_router(create_member_router(database, settings, ledger, keys))
+    router.include_router(create_sign_in_router(database, settings, ledger))
+    if settings.identity == "local":
+        router.include_router(create_code_router(database, settings, ledger))
     _refuse_other_methods(router, discovery.AUTHORIZE, ("GET", "POST"))
     return router
 
@@ -43,23 +54,43 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
 
     router = APIRouter(route_class=protocol.protocol_route(is_allowed_origin), tags=["authorization"])
 
+    assertions = ClientAssertions(database, settings)
+    pruning = Pruning(database)
+    permits = Permits(settings.rate_limit_per_minute, "token:")
+
     def respond(
         request: Request, form: Parameters, endpoint: str, run: Callable[[Server, ProtocolRequest], Any]
     ) -> Response:
-        """One request, one transaction: refusals commit too, since what they end must end."""
+        """One request, one transaction: refusals commit too, since what they end must end. A signed assertion is checked before."""
         protocol_request = ProtocolRequest(request.method, request.headers, form)
-        with ledger.transaction() as transaction:
-            server = Server(transaction, settings, keys, endpoint)
-            answer: ProtocolResponse
-            try:
-                if form.repeated:
-                    raise InvalidRequestError(describable(f"Sent more than once: {', '.join(form.repeated)}."))
-                answer = run(server, protocol_request)
-            except OAuth2Error as error:
-                answer = server.handle_error_response(protocol_request, error)
-        return protocol.answer(answer)
+        assertion = assertions.check(form.data, "/" + endpoint)
+        try:
+            with ledger.transaction() as transaction:
+                server = Server(
+                    transaction, settings, keys, endpoint, assertion, permits if endpoint == "token" else None
+                )
+                server.guesses = guesses = ClientGuesses(transaction, settings, request, form.data)
+                answer: ProtocolResponse
+                try:
+                    if form.repeated:
+                        raise InvalidRequestError(describable(f"Sent more than once: {', '.join(form.repeated)}."))
+                    guesses.require()
+                    answer = run(server, protocol_request)
+                except OAuth2Error as error:
+                    answer = server.handle_error_response(protocol_request, error)
+        except BaseException:
+            permits.forget()
+            raise
+        response = protocol.answer(answer)
+        if pruning.is_due:
+            response.background = BackgroundTask(pruning.run)
+        return response
 
-    @router.post(discovery.TOKEN, summary="Exchange a code, or refresh", openapi_extra=form_body(TOKEN))
+    @router.post(
+        discovery.TOKEN,
+        summary="Exchange a code, refresh, or ask as a job of the payer's own",
+        openapi_extra=form_body(TOKEN),
+    )
     def token(request: Request, form: Form) -> Response:
         if not form.grant_type:
             raise InvalidRequestError("Missing 'grant_type'.")
@@ -79,8 +110,38 @@ def _protocol_router(database: Database, settings: Settings, ledger: EventLedger
             request, form, "introspect", lambda server, sent: server.create_endpoint_response("introspection", sent)
         )
 
-    for path in (discovery.TOKEN, discovery.REVOKE, discovery.INTROSPECT):
+    @router.post(
+        discovery.PUSH,
+        summary="Push an authorization request (RFC 9126)",
+        status_code=201,
+        openapi_extra=form_body(PUSHED),
+    )
+    def push(request: Request, form: Form) -> Response:
+        def run(server: Server, sent: ProtocolRequest) -> ProtocolResponse:
+            client = server.authenticate_client(sent, [*discovery.CLIENT_AUTHENTICATIONS], "par")
+            return ProtocolResponse(201, pushed_request.push(server.transaction, settings, client, form), [])
+
+        return respond(request, form, "par", run)
+
+    for path in (discovery.TOKEN, discovery.REVOKE, discovery.INTROSPECT, discovery.PUSH):
         _refuse_other_methods(router, path, ("POST",))
+
+    def about_person(request: Request) -> Response:
+        with database.reading() as transaction:
+            claims = userinfo(transaction, settings, request.headers.get("Authorization", ""))
+        return JSONResponse(claims, headers=protocol.NO_STORE)
+
+    for method in ("GET", "POST"):
+        router.add_api_route(
+            discovery.USERINFO,
+            about_person,
+            methods=[method],
+            name=f"userinfo {method}",
+            summary="Who signed in (OpenID Connect)",
+            include_in_schema=method == "GET",
+            openapi_extra=BEARER,
+        )
+    _refuse_other_methods(router, discovery.USERINFO, ("GET", "POST"))
     return router
 
 

@@ -4,6 +4,7 @@ https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#response-5 and Open
 """
 
 import secrets
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -17,6 +18,8 @@ from server import clock
 from server.authorization.access import environment_of
 from server.authorization.clients import RegisteredClient
 from server.authorization.discovery import issuer
+from server.authorization.enrolment import entitlement, today
+from server.authorization.grant_errors import GRANT_ENDED, SIGNED_OUT
 from server.authorization.keys import ALGORITHM
 from server.settings import Settings
 from server.storage.authorization_store import (
@@ -25,13 +28,26 @@ from server.storage.authorization_store import (
     GRANT_BY_ID,
     INSERT_ACCESS_TOKEN,
     INSERT_REFRESH_TOKEN,
+    LIVE_GRANTS_OF_SESSION,
+    LOCKED_REFRESH_TOKEN,
     REFRESH_TOKEN_BY_HASH,
 )
+from server.storage.credential_store import FORGET_REFRESH_TOKENS
 from server.storage.database import Transaction
 from server.storage.ledger import LedgerEvent, RecordingTransaction, new_request_id
+from server.storage.rotation import write_rotation
 
 ACCESS, REFRESH = "access_token", "refresh_token"
 SECOND = 1_000_000
+ONCE, THIRTEEN_MONTHS, UNTIL_REVOKED, ONLINE = "once", "13-months", "until-revoked", "online"
+"""How long a grant lasts: the first three a member may choose (GRANT_DURATIONS); the last is what ``online_access`` gives."""
+FOREVER = 253_402_300_799 * SECOND
+"""The end of a grant that lasts until it is revoked: the last second of the year 9999."""
+SYSTEM = "system"
+"""``actor`` of a grant to the payer's own job, which is about no member."""
+REMEMBERED = 90 * 86_400 * SECOND
+"""How long a rotated refresh token, and those of an ended grant, are told apart from one that never was."""
+REFRESHING_SCOPES = frozenset(("offline_access", "online_access"))
 FHIR_USER_SCOPES = frozenset(("fhirUser", "profile"))
 
 
@@ -60,6 +76,16 @@ class GrantRecord:
     scope: str
     expires_at: int
     ended_at: int | None
+    ended_code: str = ""
+    client_status: str = "active"
+    enrolled: str = ""
+
+    @property
+    def expiration(self) -> str | None:
+        """When the access ends by itself, e.g. ``2027-12-22T05:00:00Z``; None when it lasts until it is revoked."""
+        if self.expires_at >= FOREVER:
+            return None
+        return clock.from_microseconds(self.expires_at).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def is_live(self, now: int) -> bool:
         """Whether the grant was neither ended nor has run out."""
@@ -111,8 +137,20 @@ class StoredToken(TokenMixin):  # type: ignore[misc]
         return self.expires_at <= clock.now_microseconds()
 
     def is_revoked(self) -> bool:
-        """Whether it, or the grant behind it, was ended."""
-        return self.used_up_at is not None or not self.grant.is_live(clock.now_microseconds())
+        """Whether it or the grant behind it was ended, or its app is suspended."""
+        grant = self.grant
+        return (
+            self.used_up_at is not None
+            or not grant.is_live(clock.now_microseconds())
+            or grant.client_status != "active"
+        )
+
+
+def gives_access(settings: Settings, token: StoredToken) -> bool:
+    """Whether a token is in force now: not over, not ended, its app not suspended, and its member enrolled."""
+    if token.is_expired() or token.is_revoked():
+        return False
+    return not entitlement(settings, token.grant.enrolled, today(settings))
 
 
 def _grant_from_row(row: Row[Any], settings: Settings) -> GrantRecord:
@@ -128,6 +166,9 @@ def _grant_from_row(row: Row[Any], settings: Settings) -> GrantRecord:
         scope=row.grant_scope,
         expires_at=row.grant_expires_at,
         ended_at=row.ended_at,
+        ended_code=row.ended_code,
+        client_status=row.client_status,
+        enrolled=row.enrolled or "",
     )
 
 
@@ -145,51 +186,99 @@ def find_token(
         statement = ACCESS_TOKEN_BY_HASH if type == ACCESS else REFRESH_TOKEN_BY_HASH
         row = transaction.first(statement, {"key_hash": token_hash(token)})
         if row is not None:
-            return StoredToken(
-                type=type,
-                hash=row.hash,
-                grant=_grant_from_row(row, settings),
-                scope=row.scope,
-                issued_at=row.issued_at,
-                expires_at=row.expires_at,
-                used_up_at=row.revoked_at if type == ACCESS else row.rotated_at,
-            )
+            return _token_from_row(row, settings, type)
     return None
 
 
-def end_grant(transaction: RecordingTransaction, grant: GrantRecord, interaction: str, reason: str) -> bool:
-    """End a grant and with it every token of it; False when it had ended before."""
-    values = {"grant": grant.id, "moment": clock.now_microseconds(), "reason": reason}
+def lock_refresh_token(transaction: Transaction, settings: Settings, token: str) -> StoredToken | None:
+    """The stored refresh token, or None; parallel uses of it go one after the other until the transaction's end."""
+    row = transaction.first(LOCKED_REFRESH_TOKEN, {"key_hash": token_hash(token)})
+    return None if row is None else _token_from_row(row, settings, REFRESH)
+
+
+def _token_from_row(row: Row[Any], settings: Settings, type: str) -> StoredToken:
+    return StoredToken(
+        type=type,
+        hash=row.hash,
+        grant=_grant_from_row(row, settings),
+        scope=row.scope,
+        issued_at=row.issued_at,
+        expires_at=row.expires_at,
+        used_up_at=row.revoked_at if type == ACCESS else row.rotated_at,
+    )
+
+
+def end_grant(
+    transaction: RecordingTransaction, grant: GrantRecord, interaction: str, reason: str, code: str = GRANT_ENDED
+) -> bool:
+    """End a grant and with it every token of it; False when it had ended before. ``code``: the error_code its app is told."""
+    now = clock.now_microseconds()
+    values = {"grant": grant.id, "moment": now, "reason": reason, "code": code}
     ended = transaction.execute(END_GRANT, values) == 1
     if ended:
+        transaction.execute(FORGET_REFRESH_TOKENS, {"grant": grant.id, "end": now + REMEMBERED})
         transaction.record(grant.event("revocation", interaction, reason))
     return ended
 
 
-def grant_lifetime(settings: Settings, scope: str) -> int:
-    """Microseconds that a new grant lasts: with ``offline_access`` as long as its refresh tokens, else one access token."""
-    if "offline_access" in scope.split():
-        return settings.refresh_token_days * 86_400 * SECOND
-    return (settings.authorization_code_seconds + settings.access_token_seconds) * SECOND
+def end_online_grants(transaction: RecordingTransaction, settings: Settings, session_hash: bytes) -> int:
+    """End what lasts only as long as a sign-in session (``online_access``), as its member signs out; answer how many grants."""
+    values = {"session": session_hash, "moment": clock.now_microseconds()}
+    found = [find_grant(transaction, settings, row.id) for row in transaction.all(LIVE_GRANTS_OF_SESSION, values)]
+    return sum(
+        end_grant(transaction, grant, "sign-out", "signed out", SIGNED_OUT) for grant in found if grant is not None
+    )
+
+
+def grant_duration(scope: str, duration: str) -> str:
+    """How long a grant of this scope lasts when the member chose this ('' : nothing): once, 13-months, until-revoked or online.
+
+    Without ``offline_access`` there is nothing to choose but once; with ``online_access`` alone it lasts while they are signed in.
+    """
+    words = scope.split()
+    if duration == ONCE or REFRESHING_SCOPES.isdisjoint(words):
+        return ONCE
+    if "offline_access" not in words:
+        return ONLINE
+    return duration or THIRTEEN_MONTHS
+
+
+def grant_expiry(settings: Settings, scope: str, duration: str, now: int) -> int:
+    """When a grant made now ends by itself, in microseconds; FOREVER when it lasts until it is revoked."""
+    lasts = grant_duration(scope, duration)
+    if lasts == UNTIL_REVOKED:
+        return FOREVER
+    seconds = {
+        THIRTEEN_MONTHS: settings.refresh_token_days * 86_400,
+        ONLINE: settings.online_access_hours * 3600,
+    }.get(lasts, settings.authorization_code_seconds + settings.access_token_seconds)
+    return now + seconds * SECOND
 
 
 def token_response(settings: Settings, grant: GrantRecord, scope: str, with_refresh_token: bool) -> dict[str, Any]:
     """The members of a token response that are about tokens; new random tokens, not stored yet."""
-    left = (grant.expires_at - clock.now_microseconds()) // SECOND
+    left = -(-(grant.expires_at - clock.now_microseconds()) // SECOND)  # a second begun is a second
     response: dict[str, Any] = {
         "access_token": random_token(),
         "token_type": "Bearer",
         "expires_in": min(settings.access_token_seconds, left),
         "scope": scope,
-        "patient": grant.patient,
     }
-    if with_refresh_token and "offline_access" in grant.scope.split():
+    if grant.actor == SYSTEM:
+        return response
+    response |= {"patient": grant.patient, "access_grant_expiration": grant.expiration}
+    if with_refresh_token and not REFRESHING_SCOPES.isdisjoint(grant.scope.split()):
         response["refresh_token"] = random_token()
     return response
 
 
-def save_tokens(transaction: Transaction, response: dict[str, Any], grant: GrantRecord) -> None:
-    """Store the tokens of a token response. A refresh token keeps the grant's whole scope and its end."""
+def save_tokens(
+    transaction: Transaction, response: dict[str, Any], grant: GrantRecord, rotated: StoredToken | None = None
+) -> None:
+    """Store the tokens of a token response. A refresh token keeps the grant's whole scope and its end.
+
+    ``rotated``: the refresh token that was used for them, which from now on has its grace left.
+    """
     now = clock.now_microseconds()
     same = {"grant_id": grant.id, "client_id": grant.client_id, "issued_at": now}
     access = {
@@ -199,16 +288,22 @@ def save_tokens(transaction: Transaction, response: dict[str, Any], grant: Grant
         "expires_at": now + response["expires_in"] * SECOND,
         "revoked_at": None,
     }
-    transaction.execute(INSERT_ACCESS_TOKEN, access)
-    if "refresh_token" in response:
-        refresh = {
-            **same,
-            "hash": token_hash(response["refresh_token"]),
-            "scope": grant.scope,
-            "expires_at": grant.expires_at,
-            "rotated_at": None,
-        }
+    if "refresh_token" not in response:
+        transaction.execute(INSERT_ACCESS_TOKEN, access)
+        return
+    refresh = {
+        **same,
+        "hash": token_hash(response["refresh_token"]),
+        "scope": grant.scope,
+        "expires_at": grant.expires_at,
+        "rotated_at": None,
+    }
+    if rotated is None:
+        transaction.execute(INSERT_ACCESS_TOKEN, access)
         transaction.execute(INSERT_REFRESH_TOKEN, refresh)
+    else:
+        end = min(rotated.expires_at, now + REMEMBERED)
+        write_rotation(transaction, access, refresh, {"key_hash": rotated.hash, "moment": now, "end": end})
 
 
 def fhir_user_url(settings: Settings, grant: GrantRecord, scope: str) -> str | None:
@@ -218,8 +313,16 @@ def fhir_user_url(settings: Settings, grant: GrantRecord, scope: str) -> str | N
     return f"{settings.fhir_base}/{grant.fhir_user}"
 
 
-def id_token(settings: Settings, key: RSAKey, grant: GrantRecord, scope: str, authenticated_at: int, nonce: str) -> str:
-    """The signed statement of who signed in (OpenID Connect Core 1.0 section 2)."""
+def id_token(
+    settings: Settings,
+    key: RSAKey,
+    grant: GrantRecord,
+    scope: str,
+    authenticated_at: int,
+    nonce: str,
+    access_token: str,
+) -> str:
+    """The signed statement of who signed in, bound to the access token beside it (OpenID Connect Core 1.0 sections 2 and 3.1.3.6)."""
     now = clock.now_microseconds() // SECOND
     claims: dict[str, Any] = {
         "iss": issuer(settings),
@@ -228,6 +331,7 @@ def id_token(settings: Settings, key: RSAKey, grant: GrantRecord, scope: str, au
         "iat": now,
         "exp": now + settings.access_token_seconds,
         "auth_time": authenticated_at // SECOND,
+        "at_hash": urlsafe_b64encode(token_hash(access_token)[:16]).rstrip(b"=").decode(),
     }
     if nonce:
         claims["nonce"] = nonce

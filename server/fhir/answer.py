@@ -10,6 +10,8 @@ from typing import Any
 
 from isal import isal_zlib
 
+from server.authorization.access import Access
+
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
 GZIP_FROM = 1400
 """Smaller bodies fit a network packet as they are."""
@@ -27,10 +29,10 @@ _ALWAYS = (
 class Answer:
     """Status, body and headers of an answer, and what the ledger says of it.
 
-    ``resources`` counts the patient-specific resources in the body.
+    ``resources`` counts the patient-specific resources in the body. ``access``: whose answer it is, where the request named the member.
     """
 
-    __slots__ = ("body", "headers", "interaction", "resource_type", "resources", "status")
+    __slots__ = ("access", "body", "headers", "interaction", "resource_type", "resources", "status")
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Answer:
         self.interaction = interaction
         self.resource_type = resource_type
         self.resources = resources
+        self.access: Access | None = None
 
 
 def accepts_gzip(accept_encoding: bytes) -> bool:

@@ -4,117 +4,55 @@ https://hl7.org/fhir/R4/http.html - every answer to an authenticated request is 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl
 
-from server.authorization.access import EXPIRED, REVOKED, SUSPENDED, UNKNOWN, Access, TokenRefusedError, authenticate
+from server.authorization.access import (
+    EXPIRED,
+    REVOKED,
+    SUSPENDED,
+    SYSTEM,
+    UNKNOWN,
+    Access,
+    TokenRefusedError,
+    authenticate,
+)
+from server.authorization.enrolment import DISENROLLED, NOT_SERVED
 from server.fhir import error_codes
 from server.fhir.answer import Answer, headers_of, respond
 from server.fhir.bundle import CursorCipher
 from server.fhir.capability_statement import capability_statement
+from server.fhir.docref import search_pairs
+from server.fhir.everything import Everything
+from server.fhir.history import Histories
 from server.fhir.interactions import Interactions
+from server.fhir.named_member import NamedMember
 from server.fhir.outcomes import FHIRError, Outcomes
+from server.fhir.representation import WHOLE, Representation, presentation, pretty
+from server.fhir.routing import Receive, Request, Route, Scope, Send, route
 from server.settings import Settings
-from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
-from server.specification.registry import RESOURCES
+from server.specification.definition import (
+    HISTORY_INSTANCE,
+    HISTORY_TYPE,
+    READ,
+    SEARCH_TYPE,
+    VREAD,
+)
+from server.specification.operations import DOCREF, EVERYTHING
 from server.storage.database import Database, DatabaseUnavailableError
-from server.storage.ledger import AnswerLedger, LedgerEvent, new_request_id
+from server.storage.ledger import AnswerLedger, LedgerEvent
+from server.storage.permits import Permits
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-MAXIMUM_BODY = 64 * 1024
-FORM = b"application/x-www-form-urlencoded"
+CAPABILITY_STATEMENT = "CapabilityStatement"
 TOKEN_REFUSED = {
     UNKNOWN: error_codes.TOKEN_UNKNOWN,
     REVOKED: error_codes.TOKEN_REVOKED,
     EXPIRED: error_codes.TOKEN_EXPIRED,
     SUSPENDED: error_codes.APP_SUSPENDED,
+    DISENROLLED: error_codes.MEMBER_DISENROLLED,
+    NOT_SERVED: error_codes.LINE_OF_BUSINESS_NOT_SERVED,
 }
-_LETTER = {READ: "r", VREAD: "r", SEARCH_TYPE: "s"}
+_LETTER = {READ: "r", VREAD: "r", HISTORY_INSTANCE: "r", HISTORY_TYPE: "s", SEARCH_TYPE: "s"}
 logger = logging.getLogger("patient_access.fhir")
-
-
-class Request:
-    """One request, taken apart as far as every interaction needs it."""
-
-    __slots__ = ("headers", "id", "method", "pairs", "path", "receive")
-
-    def __init__(self, scope: Scope, receive: Receive, prefix: int) -> None:
-        self.id = new_request_id()
-        self.method: str = scope["method"]
-        self.path: str = scope["path"][prefix:].strip("/")
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.receive = receive
-        query: bytes = scope["query_string"]
-        self.pairs = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True) if query else []
-
-    def header(self, name: bytes) -> bytes:
-        """A header's value, or b''."""
-        return self.headers.get(name, b"")
-
-    async def form(self) -> list[tuple[str, str]]:
-        """The pairs of a form body. Raises FHIRError 415 for another content type, 413 when it is too large."""
-        content_type = self.header(b"content-type").partition(b";")[0].strip().lower()
-        body = b""
-        more = True
-        while more:
-            message = await self.receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > MAXIMUM_BODY:
-                raise FHIRError(error_codes.BODY_TOO_LARGE, f"The request body is larger than {MAXIMUM_BODY} bytes.")
-        if body and content_type != FORM:
-            raise FHIRError(
-                error_codes.BODY_TYPE_NOT_SUPPORTED, "Send the search parameters as application/x-www-form-urlencoded."
-            )
-        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-
-
-class Route:
-    """What a path and method ask for."""
-
-    __slots__ = ("definition", "id", "interaction", "version")
-
-    def __init__(self, interaction: str, definition: ResourceDefinition, id: str = "", version: str = "") -> None:
-        self.interaction = interaction
-        self.definition = definition
-        self.id = id
-        self.version = version
-
-
-def route(method: str, path: str) -> Route:
-    """The interaction of a method and a path below the FHIR base. Raises FHIRError 404 or 405."""
-    allowed: tuple[str, ...]
-    parts = path.split("/")
-    definition = RESOURCES.get(parts[0])
-    if definition is None:
-        served = ", ".join(RESOURCES)
-        raise FHIRError(
-            error_codes.TYPE_NOT_SERVED, f"'{parts[0]}' is not a resource type served here; served: {served}."
-        )
-    match parts[1:]:
-        case []:
-            found, allowed = Route(SEARCH_TYPE, definition), ("GET", "HEAD")
-        case ["_search"]:
-            found, allowed = Route(SEARCH_TYPE, definition), ("POST",)
-        case [id]:
-            found, allowed = Route(READ, definition, id), ("GET", "HEAD")
-        case [id, "_history", version]:
-            found, allowed = Route(VREAD, definition, id, version), ("GET", "HEAD")
-        case _:
-            raise FHIRError(
-                error_codes.PATH_UNKNOWN, f"There is nothing at '{path}'; see the CapabilityStatement at metadata."
-            )
-    if method not in allowed or found.interaction not in definition.interactions:
-        raise FHIRError(
-            error_codes.METHOD_NOT_ALLOWED,
-            f"{method} is not allowed on '{path}'; allowed: {', '.join(allowed)}.",
-            {"allow": ", ".join(allowed)},
-        )
-    return found
 
 
 class FHIRApplication:
@@ -126,7 +64,12 @@ class FHIRApplication:
         self._database = database
         self._settings = settings
         self._ledger = AnswerLedger(database)
-        self._interactions = Interactions(database, settings, CursorCipher(secret))
+        self._permits = Permits(settings.rate_limit_per_minute)
+        cursors = CursorCipher(secret)
+        self._interactions = Interactions(database, settings, cursors)
+        self._histories = Histories(database, settings, cursors)
+        self._everything = Everything(database, settings, cursors)
+        self._named_member = NamedMember(database, settings)
         self._metadata = capability_statement(settings, metadata)
         self._prefix = len(prefix)
         self._outcomes = Outcomes(settings)
@@ -148,16 +91,14 @@ class FHIRApplication:
         if request.method == "OPTIONS":
             return Answer(204, b"", headers={"allow": "GET, HEAD, POST"})
         if request.path == "metadata":
-            if request.method not in ("GET", "HEAD"):
-                return self._error(
-                    FHIRError(error_codes.METHOD_NOT_ALLOWED, "metadata is read with GET.", {"allow": "GET, HEAD"})
-                )
-            return Answer(200, self._metadata, interaction="capabilities")
+            return self._capabilities(request)
         try:
             access = await self._authenticate(request)
         except FHIRError as error:
             return self._error(error)
-        answer = await self._authorized(request, access)
+        wait = await self._permits.take(self._database, access.client_id)
+        answer = self._error(_throttled(wait)) if wait else await self._authorized(request, access)
+        access = answer.access or access
         await self._ledger.record(
             LedgerEvent(
                 kind="answer",
@@ -175,6 +116,19 @@ class FHIRApplication:
             )
         )
         return answer
+
+    def _capabilities(self, request: Request) -> Answer:
+        if request.method not in ("GET", "HEAD"):
+            return self._error(
+                FHIRError(error_codes.METHOD_NOT_ALLOWED, "metadata is read with GET.", {"allow": "GET, HEAD"})
+            )
+        try:
+            _check_accept(request)
+            written, is_pretty = presentation(request.pairs)
+        except FHIRError as error:
+            return self._error(error)
+        body = written.of(CAPABILITY_STATEMENT, self._metadata)
+        return Answer(200, pretty(body) if is_pretty else body, interaction="capabilities")
 
     async def _authenticate(self, request: Request) -> Access:
         scheme, _, token = request.header(b"authorization").partition(b" ")
@@ -196,26 +150,66 @@ class FHIRApplication:
         try:
             found = route(request.method, request.path)
             _check_accept(request)
-            definition = found.definition
-            if not access.permissions.permits(definition.type, _LETTER[found.interaction]):
-                raise FHIRError(
-                    error_codes.SCOPE_MISSING,
-                    f"The token's scopes do not allow {found.interaction} on {definition.type};"
-                    f" ask for patient/{definition.type}.rs.",
-                    {"www-authenticate": 'Bearer error="insufficient_scope"'},
-                )
-            if found.interaction == SEARCH_TYPE:
-                pairs = request.pairs if request.method != "POST" else request.pairs + await request.form()
-                strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
-                return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
-            if found.interaction == VREAD:
-                return await self._interactions.vread(definition, found.id, found.version, access)
-            return await self._interactions.read(definition, found.id, access, request.header(b"if-none-match"))
+            self._check_scope(found, access)
+            pairs = request.pairs
+            if request.method == "POST":
+                pairs = pairs + await request.form()
+            if access.actor == SYSTEM and found.definition is not None:
+                if found.interaction == SEARCH_TYPE or found.operation == DOCREF:
+                    access = await self._named_member.of_search(access, found.definition, pairs)
+                elif found.id:
+                    access = await self._named_member.of_resource(access, found.definition, found.id)
+            answer = await self._permitted(request, found, pairs, access)
         except Exception as error:
             answer = self._error(error) if isinstance(error, FHIRError) else self._failure(request.id, error)
             if found is not None:
-                answer.interaction, answer.resource_type = found.interaction, found.definition.type
-            return answer
+                answer.interaction, answer.resource_type = found.interaction, found.type
+        answer.access = access
+        return answer
+
+    @staticmethod
+    def _check_scope(found: Route, access: Access) -> None:
+        """Raises FHIRError 403 without a scope for the interaction on the type; the token's own fhirUser is read without one."""
+        type = found.type
+        if found.operation is not None and found.operation == EVERYTHING:
+            return  # asked of every type that the token permits
+        if not type or access.permissions.permits(type, _LETTER.get(found.interaction, "s")):
+            return  # what is of no one type is asked of those that the token permits
+        if found.interaction == READ and f"{type}/{found.id}" == access.fhir_user:
+            return
+        context = SYSTEM if access.actor == SYSTEM else "patient"
+        raise FHIRError(
+            error_codes.SCOPE_MISSING,
+            f"The token's scopes do not allow {found.interaction} on {type}; ask for {context}/{type}.rs.",
+            {"www-authenticate": 'Bearer error="insufficient_scope"'},
+        )
+
+    async def _permitted(self, request: Request, found: Route, pairs: list[tuple[str, str]], access: Access) -> Answer:
+        written, is_pretty = presentation(pairs) if pairs else (WHOLE, False)
+        answer = await self._interact(request, found, pairs, access, written)
+        if is_pretty and answer.body:
+            answer.body = pretty(answer.body)
+        return answer
+
+    async def _interact(
+        self, request: Request, found: Route, pairs: list[tuple[str, str]], access: Access, written: Representation
+    ) -> Answer:
+        definition = found.definition
+        strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
+        if definition is None or found.interaction in (HISTORY_INSTANCE, HISTORY_TYPE):
+            return await self._histories.of(definition, found.id, pairs, access, request.id, written, strict=strict)
+        if found.operation == EVERYTHING:
+            return await self._everything.of(
+                definition, EVERYTHING, found.id, pairs, access, request.id, written, strict=strict
+            )
+        if found.operation == DOCREF:
+            pairs = search_pairs(DOCREF, pairs, strict=strict)
+            return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
+        if found.interaction == SEARCH_TYPE:
+            return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
+        if found.interaction == VREAD:
+            return await self._interactions.vread(definition, found.id, found.version, access, written)
+        return await self._interactions.read(definition, found.id, access, request.header(b"if-none-match"), written)
 
     def _error(self, error: FHIRError) -> Answer:
         return Answer(error.status, self._outcomes.of(error), headers=headers_of(error.headers))
@@ -233,6 +227,11 @@ def _check_accept(request: Request) -> None:
     accept = request.header(b"accept").lower()
     if accept and b"json" not in accept and b"*/*" not in accept and b"application/*" not in accept:
         raise FHIRError(error_codes.FORMAT_NOT_SUPPORTED, "This server speaks application/fhir+json only.")
+
+
+def _throttled(wait: int) -> FHIRError:
+    text = f"The app has used up its requests of this minute; try again in {wait} seconds."
+    return FHIRError(error_codes.THROTTLED, text, {"retry-after": str(wait)})
 
 
 def _database_unavailable() -> FHIRError:

@@ -7,8 +7,8 @@ import base64
 import binascii
 import os
 import re
-import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import orjson
@@ -24,42 +24,49 @@ _MATCH_TAIL = b',"search":{"mode":"match"}}'
 _INCLUDE_TAIL = b',"search":{"mode":"include"}}'
 _NONCE = 12
 _PLAIN = re.compile(r"[A-Za-z0-9:/,|._~*-]*")
-_NUMBERS = struct.Struct(">qqq")
+_BLOCK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page begins: behind ``place``, or before it (``backwards``); the first page's total and watermark travel along."""
+
+    place: tuple[int | str, ...]
+    total: int
+    watermark: int
+    backwards: bool = False
 
 
 class CursorCipher:
-    """Makes and opens ``_cursor`` values: where the next page begins, encrypted and bound to the member and the query.
+    """Makes and opens ``_cursor`` values: where a page begins, encrypted and bound to the member and the query.
 
-    The numbers inside say nothing to the app, and a cursor of another query, member or server does not open.
+    What is inside says nothing to the app, and a cursor of another query, member or server does not open.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._cipher = AESGCM(secret[:32])
 
-    def seal(self, after: int, total: int, watermark: int, bound_to: str) -> str:
-        """The cursor behind the match with key ``after``; the total and watermark of the first page travel along."""
+    def seal(self, cursor: Cursor, bound_to: str) -> str:
+        """A cursor as it stands in a link."""
         nonce = os.urandom(_NONCE)
-        numbers = _NUMBERS.pack(after, total, watermark)  # of one width: the length of a cursor says nothing either
-        return (
-            base64.urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, numbers, bound_to.encode()))
-            .decode()
-            .rstrip("=")
-        )
+        content = orjson.dumps([cursor.backwards, cursor.total, cursor.watermark, *cursor.place])
+        content += b" " * (-len(content) % _BLOCK)  # the length of a cursor says next to nothing
+        sealed = nonce + self._cipher.encrypt(nonce, content, bound_to.encode())
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
-    def open(self, cursor: str, bound_to: str) -> tuple[int, int, int]:
-        """(after, total, watermark) of a cursor. Raises FHIRError 400 when it is not one of ours for this query."""
+    def open(self, cursor: str, bound_to: str) -> Cursor:
+        """What a cursor says. Raises FHIRError 400 when it is not one of ours for this query."""
         try:
             raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-            after, total, watermark = _NUMBERS.unpack(
-                self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], bound_to.encode())
-            )
-        except (InvalidTag, ValueError, binascii.Error, struct.error) as error:
+            content = self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], bound_to.encode())
+            backwards, total, watermark, *place = orjson.loads(content)
+        except (InvalidTag, ValueError, binascii.Error) as error:
             raise FHIRError(
                 CURSOR_INVALID,
                 "Search parameter '_cursor': not a cursor of this search; follow the 'next' link as it is, or start again.",
                 expression="http._cursor",
             ) from error
-        return after, total, watermark
+        return Cursor(tuple(place), total, watermark, backwards)
 
 
 def query_string(pairs: Sequence[tuple[str, str]]) -> str:
@@ -75,19 +82,19 @@ def searchset(
     base: str,
     bundle_id: str,
     watermark: int,
-    total: int,
+    total: int | None,
     links: Sequence[tuple[str, str]],
     matches: Sequence[StoredResource],
     included: Sequence[StoredResource],
     outcome: bytes | None = None,
 ) -> bytes:
-    """The Bundle as JSON bytes; stored bodies are copied, never parsed. ``outcome`` becomes an entry of mode outcome."""
+    """The Bundle as JSON bytes; bodies are copied, never parsed. ``total`` None: not told. ``outcome`` becomes an entry of mode outcome."""
     head = {
         "resourceType": "Bundle",
         "id": bundle_id,
         "meta": {"lastUpdated": clock.instant(watermark)},
         "type": "searchset",
-        "total": total,
+        **({} if total is None else {"total": total}),
         "link": [{"relation": relation, "url": url} for relation, url in links],
     }
     parts = [orjson.dumps(head)[:-1]]

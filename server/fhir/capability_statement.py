@@ -10,7 +10,7 @@ import orjson
 
 from server import __version__, clock
 from server.settings import Settings
-from server.specification.definition import ResourceDefinition
+from server.specification.definition import HISTORY_SYSTEM, ResourceDefinition
 from server.specification.registry import RESOURCES
 from server.specification.standards import FHIR_VERSION, GUIDES, INSTANTIATES
 
@@ -46,6 +46,7 @@ def capability_statement(settings: Settings, oauth_uris: Mapping[str, str]) -> b
                     "mode": "server",
                     "security": _security(oauth_uris),
                     "resource": [_resource(definition) for definition in RESOURCES.values()],
+                    "interaction": [{"code": HISTORY_SYSTEM}],
                 }
             ],
         }
@@ -79,6 +80,11 @@ def _resource(definition: ResourceDefinition) -> dict[str, Any]:
     }
     if definition.profiles:
         resource["supportedProfile"] = [profile.canonical for profile in definition.profiles]
+    if definition.operations:
+        resource["operation"] = [
+            {"name": operation.code, "definition": operation.canonical, "documentation": operation.title}
+            for operation in definition.operations
+        ]
     if definition.includes:
         resource["searchInclude"] = list(definition.includes)
     if definition.revincludes:

@@ -68,7 +68,26 @@ APP_SUSPENDED = ErrorCode(
     "unknown",
     "The app is suspended",
     "The payer suspended the app's registration. None of its tokens gives access until the payer lifts the suspension.",
-    "Ask the payer for the reason. Tokens that have not expired work again when the suspension is lifted.",
+    "The diagnostics name the published criterion and where to appeal; so does the app's registration address. Tokens that have not"
+    " expired work again when the suspension is lifted.",
+)
+MEMBER_DISENROLLED = ErrorCode(
+    "member-disenrolled",
+    401,
+    "suppressed",
+    "The member's coverage has ended",
+    "The member is not enrolled in a plan of this payer any more. Apps have access while a member is enrolled; what the member"
+    " allowed is kept.",
+    "Keep your tokens and try again later, seldom: if coverage begins again, so does access. The member can ask the payer for their"
+    " history.",
+)
+LINE_OF_BUSINESS_NOT_SERVED = ErrorCode(
+    "line-of-business-not-served",
+    401,
+    "suppressed",
+    "The member's plan is not served by this API",
+    "The member is enrolled, but in a line of business for which the payer does not offer this API.",
+    "Tell the member that the payer does not offer this for their plan. Nothing is wrong with your app.",
 )
 SCOPE_MISSING = ErrorCode(
     "scope-missing",
@@ -171,6 +190,15 @@ SEARCH_TOO_LARGE = ErrorCode(
     "One search may have a limited number of parameters and of values in their comma lists.",
     "Divide the values over several searches.",
 )
+MEMBER_NOT_NAMED = ErrorCode(
+    "member-not-named",
+    400,
+    "required",
+    "The search names no member",
+    "The token is the client's own (client credentials), which is for no member. Everything but the shared directory is asked about"
+    " one member at a time.",
+    "Add patient= with the member's Patient id, or _id=; on Patient, identifier= works too.",
+)
 BODY_TOO_LARGE = ErrorCode(
     "body-too-large",
     413,
@@ -186,6 +214,15 @@ BODY_TYPE_NOT_SUPPORTED = ErrorCode(
     "The request body is of another type",
     "A search by POST takes its parameters as a form.",
     "Send 'Content-Type: application/x-www-form-urlencoded'.",
+)
+THROTTLED = ErrorCode(
+    "throttled",
+    429,
+    "throttled",
+    "Too many requests",
+    "The app has made as many requests in this minute as the published limit lets every app make. The limit holds for all of the app's"
+    " tokens together. Nothing was done, and nothing is lost.",
+    "Wait as many seconds as Retry-After says, then send the same request again. A page of many matches counts as one request.",
 )
 SERVER_ERROR = ErrorCode(
     "server-error",

@@ -3,21 +3,25 @@
 https://hl7.org/fhir/R4/http.html#read, #vread and #search
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from server import clock
 from server.authorization.access import Access
 from server.fhir.answer import Answer
-from server.fhir.bundle import CursorCipher, query_string, searchset
+from server.fhir.bundle import Cursor, CursorCipher, query_string, searchset
 from server.fhir.outcomes import Outcomes, gone, not_found
+from server.fhir.representation import WHOLE, Representation
+from server.fhir.scope_check import is_in_scope
 from server.fhir.search_parameters import Pairs, parse
 from server.fhir.search_values import ID, Context
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
 from server.storage.database import Database
-from server.storage.patient_compartment import PatientCompartment, StoredResource
+from server.storage.patient_compartment import Page, PatientCompartment, StoredResource
 from server.storage.query import SearchQuery
+from server.storage.sorting import Place
 
 
 class Interactions:
@@ -29,53 +33,80 @@ class Interactions:
         self._cursors = cursors
         self._outcomes = Outcomes(settings)
 
-    async def read(self, definition: ResourceDefinition, id: str, access: Access, if_none_match: bytes) -> Answer:
-        """The current version. 404 for a foreign or unknown id alike, 410 for a retracted one, 304 when the ETag is known."""
+    async def read(
+        self,
+        definition: ResourceDefinition,
+        id: str,
+        access: Access,
+        if_none_match: bytes,
+        written: Representation = WHOLE,
+    ) -> Answer:
+        """The current version. 404 for a foreign or unknown id and for what the token's scopes leave out, all alike; 410 for a
+        retracted one, 304 when the ETag is known."""
         if not ID.fullmatch(id):
             raise not_found(definition.type, id)
-        found = await PatientCompartment(self._database, access.patient).read(definition.type, id)
-        return _one(READ, definition.type, id, found, if_none_match)
+        compartment = PatientCompartment(self._database, access.patient)
+        criteria = access.permissions.criteria(definition.type, "r")
+        if criteria and f"{definition.type}/{id}" != access.fhir_user:
+            found = await compartment.read_seen(definition.type, id, criteria)
+        else:
+            found = await compartment.read(definition.type, id)
+        return _one(READ, definition.type, id, found, if_none_match, written)
 
-    async def vread(self, definition: ResourceDefinition, id: str, version: str, access: Access) -> Answer:
-        """That version, if it was this member's or the directory's."""
+    async def vread(
+        self, definition: ResourceDefinition, id: str, version: str, access: Access, written: Representation = WHOLE
+    ) -> Answer:
+        """That version, if it was this member's or the directory's, and its own content is within the token's scopes."""
         if not (ID.fullmatch(id) and ID.fullmatch(version)):
             raise not_found(definition.type, id)
-        found = await PatientCompartment(self._database, access.patient).vread(definition.type, id, version)
-        return _one(VREAD, definition.type, id, found, b"")
+        compartment = PatientCompartment(self._database, access.patient)
+        found = await compartment.vread(definition.type, id, version)
+        criteria = access.permissions.criteria(definition.type, "r")
+        if criteria and found is not None:
+            base = self._settings.fhir_base
+            if found.deleted or not await is_in_scope(compartment, found, criteria, base):
+                found = None
+        return _one(VREAD, definition.type, id, found, b"", written)
 
     async def search(
         self, definition: ResourceDefinition, pairs: Pairs, access: Access, bundle_id: str, *, strict: bool
     ) -> Answer:
         """A searchset page over everything this member may see of the type."""
-        context = Context(self._settings, access.patient, clock.now_microseconds())
+        context = Context(self._settings, access.patient, clock.now_microseconds(), access.permissions.view)
         search = parse(definition, pairs, context, strict=strict)
         compartment = PatientCompartment(self._database, access.patient)
         honoured = query_string(search.honoured)
         bound_to = f"{access.patient} {definition.type} {honoured}"
-        query, total, watermark = search.query, -1, 0
+        query, cursor = search.query, None
+        criteria = access.permissions.criteria(definition.type, "s")
+        if criteria:
+            query = replace(query, criteria=(*query.criteria, *criteria))
+            bound_to += f" {criteria}"  # a cursor carries the total, which is another under a wider scope
         if search.cursor:
-            after, total, watermark = self._cursors.open(search.cursor, bound_to)
-            query = _after(query, after)
-        matches: Sequence[StoredResource] = ()
-        included: Sequence[StoredResource] = ()
-        more = False
+            cursor = self._cursors.open(search.cursor, bound_to)
+            query = replace(query, after=cursor.place, backwards=cursor.backwards)
+        page, included = Page((), more=False), list[StoredResource]()
         if search.count_only:
-            total, watermark = await compartment.total(query), await compartment.watermark()
+            page = Page((), False, await compartment.total(query), await compartment.watermark())
         else:
             page = await compartment.search(query)
-            matches, more = page.matches, page.more
             if query.includes or query.reverse_includes:
-                included = await compartment.included(query, matches)
-            if total < 0:
-                total, watermark = page.total, page.watermark
-            included = [r for r in included if access.permissions.permits(r.type, "r")]
-        cursor = self._cursors.seal(matches[-1].key, total, watermark, bound_to) if more else ""
+                included = await compartment.included(query, page.matches, access.permissions.view)
+        total, watermark = (page.total, page.watermark) if cursor is None else (cursor.total, cursor.watermark)
+        links = [("self", f"_cursor={quote(search.cursor)}" if search.cursor else ""), ("first", "")]
+        for relation, place, backwards in _neighbours(page, query):
+            sealed = self._cursors.seal(Cursor(place, total, watermark, backwards), bound_to)
+            links.append((relation, f"_cursor={sealed}"))
+        matches, written = page.matches, search.representation
+        if not written.is_whole:
+            matches = [row._replace(body=written.of(row.type, row.body)) for row in matches]
+            included = [row._replace(body=written.of(row.type, row.body, included=True)) for row in included]
         body = searchset(
             self._settings.fhir_base,
             bundle_id,
             watermark,
-            total,
-            self._links(definition, honoured, search.cursor, cursor),
+            total if total >= 0 else None,
+            self._links(definition, honoured, links),
             matches,
             included,
             self._outcomes.ignored(tuple(dict.fromkeys(search.ignored))) if search.ignored else None,
@@ -84,22 +115,26 @@ class Interactions:
         return Answer(200, body, interaction=SEARCH_TYPE, resource_type=definition.type, resources=own)
 
     def _links(
-        self, definition: ResourceDefinition, honoured: str, current: str, following: str
+        self, definition: ResourceDefinition, honoured: str, links: Sequence[tuple[str, str]]
     ) -> list[tuple[str, str]]:
         address = f"{self._settings.fhir_base}/{definition.type}"
-        first = f"{address}?{honoured}" if honoured else address
-        further = f"{first}{'&' if honoured else '?'}_cursor="
-        links = [("self", further + quote(current) if current else first), ("first", first)]
-        if following:
-            links.append(("next", further + following))
-        return links
+        queries = ((relation, "&".join(filter(None, (honoured, cursor)))) for relation, cursor in links)
+        return [(relation, f"{address}?{query}" if query else address) for relation, query in queries]
 
 
-def _after(query: SearchQuery, after: int) -> SearchQuery:
-    return SearchQuery(query.type, query.criteria, query.includes, query.reverse_includes, query.count, after)
+def _neighbours(page: Page, query: SearchQuery) -> Iterator[tuple[str, Place, bool]]:
+    """The links to the pages beside this one: relation, the place they begin at, and in which direction."""
+    if not page.matches:
+        return
+    if page.more or query.backwards:
+        yield "next", page.last, False
+    if (page.more if query.backwards else query.after) and query.count:
+        yield "previous", page.first, True
 
 
-def _one(interaction: str, type: str, id: str, found: StoredResource | None, if_none_match: bytes) -> Answer:
+def _one(
+    interaction: str, type: str, id: str, found: StoredResource | None, if_none_match: bytes, written: Representation
+) -> Answer:
     """The answer about one resource."""
     if found is None:
         raise not_found(type, id)
@@ -113,7 +148,8 @@ def _one(interaction: str, type: str, id: str, found: StoredResource | None, if_
     if if_none_match and _is_known(found.version, if_none_match):
         return Answer(304, b"", headers=headers, interaction=interaction, resource_type=type)
     own = 1 if found.patient else 0
-    return Answer(200, found.body, headers=headers, interaction=interaction, resource_type=type, resources=own)
+    body = found.body if written.is_whole else written.of(type, found.body)
+    return Answer(200, body, headers=headers, interaction=interaction, resource_type=type, resources=own)
 
 
 def _is_known(version: str, if_none_match: bytes) -> bool:

@@ -6,15 +6,18 @@ https://hl7.org/fhir/R4/search.html - parameters AND together, comma lists OR.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.fhir.error_codes import FORMAT_NOT_SUPPORTED, PARAMETER_UNKNOWN, SEARCH_TOO_LARGE
+from server.fhir.chains import is_chain, through
+from server.fhir.error_codes import PARAMETER_UNKNOWN, SEARCH_TOO_LARGE
 from server.fhir.outcomes import FHIRError, bad_parameter
+from server.fhir.representation import COUNT, WHOLE, Representation, elements, summary_mode
 from server.fhir.search_values import Context, criterion
 from server.specification.definition import ResourceDefinition, SearchType
 from server.specification.registry import RESOURCES, revinclude_source
-from server.storage.query import Criterion, Include, ReverseInclude, SearchQuery
+from server.storage.query import Criterion, Include, ReverseInclude, SearchQuery, SortKey
 
 Pairs = Sequence[tuple[str, str]]
-JSON_FORMATS = frozenset(("json", "application/json", "application/fhir+json", "application/json+fhir", "text/json"))
+TOTALS = ("none", "estimate", "accurate")
+MOST_SORT_KEYS = 4
 MAXIMUM_VALUES = 300
 """Values of all parameters of one search together: SQLite's limit on the depth of an expression is 1000, and a first page asks twice."""
 MAXIMUM_PARAMETERS = 20
@@ -31,6 +34,7 @@ class ParsedSearch:
     ignored: tuple[str, ...]
     cursor: str
     count_only: bool
+    representation: Representation = WHOLE
 
 
 def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, strict: bool) -> ParsedSearch:
@@ -45,7 +49,10 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
     ignored: list[str] = []
     settings = context.settings
     count, cursor = settings.page_size, ""
-    count_only = False
+    count_only, counted = False, True
+    sort: tuple[SortKey, ...] = ()
+    summary = ""
+    kept: tuple[tuple[str, str], ...] = ()
     if sum(value.count(",") + 1 for _, value in pairs) > MAXIMUM_VALUES:
         raise _too_costly(f"{MAXIMUM_VALUES} values")
     for name, value in pairs:
@@ -55,19 +62,32 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
         if "\0" in value:
             raise bad_parameter(code, "a value cannot have a NUL character.")
         if code == "_count":
-            count = _count(value, settings.page_size_limit)
+            count = page_count(value, settings.page_size_limit)
             count_only = count == 0
         elif code == "_cursor":
             cursor = value
             continue
-        elif code == "_format":
-            _check_format(value)
+        elif code in ("_format", "_pretty"):
+            continue  # of every interaction: read before this
+        elif code == "_sort":
+            sort += _sort(definition, value)
+        elif code == "_total":
+            counted = _is_counted(value)
+        elif code == "_summary":
+            summary = summary_mode(value)
+            count_only = count_only or summary == COUNT
+        elif code == "_elements":
+            kept += elements(value)
         elif code == "_include":
             includes.append(_include(definition, value, iterate=modifier in _ITERATE))
         elif code == "_revinclude":
             reverse.append(_reverse_include(definition, value))
-        elif (parameter := definition.parameter(code)) is not None:
+        elif not is_chain(name) and (parameter := definition.parameter(code)) is not None:
             found = criterion(definition, parameter, modifier, value, context)
+            if found is not None:
+                criteria.append(found)
+        elif is_chain(name):
+            found = through(definition, name, value, context)
             if found is not None:
                 criteria.append(found)
         elif strict:
@@ -85,8 +105,13 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
     if len(criteria) > MAXIMUM_PARAMETERS:
         raise _too_costly(f"{MAXIMUM_PARAMETERS} different parameters")
     following = tuple(include for include in dict.fromkeys(includes) if include.parameters)
-    query = SearchQuery(definition.type, tuple(criteria), following, tuple(dict.fromkeys(reverse)), count)
-    return ParsedSearch(query, tuple(honoured), tuple(ignored), cursor, count_only)
+    if len(sort) > MOST_SORT_KEYS:
+        raise bad_parameter("_sort", f"at most {MOST_SORT_KEYS} parameters may say the order.")
+    query = SearchQuery(
+        definition.type, tuple(criteria), following, tuple(dict.fromkeys(reverse)), count, sort=sort, counted=counted
+    )
+    representation = Representation(summary, kept) if summary or kept else WHOLE
+    return ParsedSearch(query, tuple(honoured), tuple(ignored), cursor, count_only, representation)
 
 
 def _too_costly(limit: str) -> FHIRError:
@@ -97,17 +122,32 @@ def _names(definition: ResourceDefinition) -> str:
     return ", ".join(parameter.code for parameter in definition.search_parameters)
 
 
-def _count(value: str, limit: int) -> int:
+def page_count(value: str, limit: int) -> int:
+    """A value of ``_count``, cut down to the limit. Raises FHIRError 400."""
     if not value.isascii() or not value.isdigit():
         raise bad_parameter("_count", f"'{value}' is not a whole number of 0 or more.")
     return min(int(value[:9]), limit)
 
 
-def _check_format(value: str) -> None:
-    if value.partition(";")[0].strip().replace(" ", "+").lower() not in JSON_FORMATS:
-        raise FHIRError(
-            FORMAT_NOT_SUPPORTED, f"_format={value} is not supported; this server speaks application/fhir+json."
-        )
+def _is_counted(value: str) -> bool:
+    if value not in TOTALS:
+        raise bad_parameter("_total", f"'{value}' is none of {', '.join(TOTALS)}.")
+    return value != "none"
+
+
+def _sort(definition: ResourceDefinition, value: str) -> tuple[SortKey, ...]:
+    """``_sort=status,-date``: https://hl7.org/fhir/R4/search.html#sort"""
+    keys = []
+    for word in filter(None, (part.strip() for part in value.split(","))):
+        code = word.removeprefix("-")
+        parameter = definition.parameter(code)
+        if parameter is None:
+            raise bad_parameter(
+                "_sort", f"'{code}' is not a search parameter of {definition.type}; use: {_names(definition)}."
+            )
+        kind = code if code in ("_id", "_lastUpdated") else parameter.type.value
+        keys.append(SortKey(code, kind, descending=word.startswith("-")))
+    return tuple(keys)
 
 
 def _include(definition: ResourceDefinition, value: str, *, iterate: bool) -> Include:

@@ -19,6 +19,7 @@ from server.specification.definition import (
     SearchType,
 )
 from server.specification.registry import MEMBER_TYPE, RESOURCES
+from server.specification.search_value import partition, split, unescape
 from server.storage.query import (
     Criterion,
     DateAlternative,
@@ -52,11 +53,13 @@ ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a query string is read against: whose compartment, and the server's own address, page sizes and time."""
+    """What a query string is read against: whose compartment, the server's own address, page sizes and time, and what resources of
+    a type must meet to be searched through (() : nothing; None: they must not be)."""
 
     settings: Settings
     patient: str
     now: int
+    view: Callable[[str], tuple[Criterion, ...] | None] = lambda _type: ()
 
 
 def criterion(
@@ -79,7 +82,7 @@ def criterion(
     if parameter.code == "_id":
         if modifier:
             raise bad_parameter(parameter.code, f"the modifier ':{modifier}' is not supported.")
-        possible = tuple(id for v in split(value) if ID.fullmatch(id := _unescape(v.removeprefix("|"))))
+        possible = tuple(id for v in split(value) if ID.fullmatch(id := unescape(v.removeprefix("|"))))
         return IdCriterion(possible) if possible else NothingCriterion()
     return _READERS[parameter.type](parameter, modifier, value, context)
 
@@ -101,16 +104,16 @@ def _token(parameter: SearchParameter, modifier: str, value: str, _context: Cont
 
 
 def _token_alternative(parameter: SearchParameter, value: str) -> TokenAlternative:
-    system, bar, code = _partition(value, "|")
+    system, bar, code = partition(value, "|")
     if not bar:
-        return TokenAlternative(None, _unescape(system))
+        return TokenAlternative(None, unescape(system))
     if not system and not code:
         raise bad_parameter(parameter.code, "'|' names neither a system nor a code.")
-    return TokenAlternative(_unescape(system), _unescape(code) if code else None)
+    return TokenAlternative(unescape(system), unescape(code) if code else None)
 
 
 def _string(parameter: SearchParameter, modifier: str, value: str, _context: Context) -> Criterion:
-    texts = [_unescape(v) for v in split(value)]
+    texts = [unescape(v) for v in split(value)]
     if modifier == EXACT:
         return StringCriterion(parameter.code, tuple(StringAlternative("exact", text) for text in texts))
     match = "contains" if modifier == CONTAINS else "starts"
@@ -119,7 +122,7 @@ def _string(parameter: SearchParameter, modifier: str, value: str, _context: Con
 
 
 def _date(parameter: SearchParameter, _modifier: str, value: str, context: Context) -> Criterion:
-    alternatives = tuple(_date_alternative(parameter, _unescape(v), context) for v in split(value))
+    alternatives = tuple(_date_alternative(parameter, unescape(v), context) for v in split(value))
     if parameter.code == "_lastUpdated":
         return LastUpdatedCriterion(alternatives)
     return DateCriterion(parameter.code, alternatives)
@@ -142,11 +145,18 @@ def _date_alternative(parameter: SearchParameter, value: str, context: Context) 
 def _reference(
     definition: ResourceDefinition, parameter: SearchParameter, modifier: str, value: str, context: Context
 ) -> Criterion | None:
-    alternatives = tuple(_reference_alternative(parameter, modifier, _unescape(v), context) for v in split(value))
+    alternatives = reference_alternatives(parameter, modifier, value, context)
     if names_member(definition, parameter):
         own = any(found.id == context.patient and found.type in (None, MEMBER_TYPE) for found in alternatives)
         return None if own else NothingCriterion()
     return ReferenceCriterion(parameter.code, alternatives)
+
+
+def reference_alternatives(
+    parameter: SearchParameter, modifier: str, value: str, context: Context
+) -> tuple[ReferenceAlternative, ...]:
+    """What a reference parameter's value names. Raises FHIRError 400 for what is no reference."""
+    return tuple(_reference_alternative(parameter, modifier, unescape(v), context) for v in split(value))
 
 
 def names_member(definition: ResourceDefinition, parameter: SearchParameter) -> bool:
@@ -181,19 +191,3 @@ _READERS: dict[SearchType, Callable[[SearchParameter, str, str, Context], Criter
     SearchType.STRING: _string,
     SearchType.DATE: _date,
 }
-
-
-def split(value: str) -> list[str]:
-    """The alternatives of a comma list; ``\\,`` is a comma in a value. Still escaped; empty ones are left out."""
-    if "\\" not in value:
-        return [part for part in value.split(",") if part]
-    return [part for part in re.findall(r"(?:\\.|[^,\\]|\\$)+", value) if part]
-
-
-def _partition(value: str, separator: str) -> tuple[str, str, str]:
-    match = re.fullmatch(r"((?:\\.|[^|\\])*)(\|?)(.*)", value, re.DOTALL) if "\\" in value else None
-    return (match[1], match[2], match[3]) if match else value.partition(separator)
-
-
-def _unescape(value: str) -> str:
-    return re.sub(r"\\([\\,|$])", r"\1", value) if "\\" in value else value

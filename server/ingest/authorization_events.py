@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from server.fhir import dates
-from server.ingest.canonical_json import content_hash, serialise
+from server.fhir.canonical_json import content_hash, serialise
 from server.ingest.report import LoadReport, Outcome, Place, RecordOutcome
 from server.storage import authorization_events as store
 from server.storage.authorization_events import StoredEvent

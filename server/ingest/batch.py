@@ -6,11 +6,11 @@ https://hl7.org/fhir/R4/http.html#transaction
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from server.fhir.canonical_json import parse
 from server.fhir.indexing import index_entries
 from server.ingest import authorization_events, records
 from server.ingest.authorization_events import AuthorizationEvent
 from server.ingest.bundles import Item, Record, rejected
-from server.ingest.canonical_json import parse
 from server.ingest.enrolment import COVERAGE, ORGANIZATION, PATIENT, PAYOR_PARAMETER, Enrolments, SeenCoverage
 from server.ingest.membership import naming_path
 from server.ingest.records import Draft

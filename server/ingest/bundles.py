@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid5
 
+from server.fhir.canonical_json import content, content_hash
 from server.fhir.indexing import literal_reference
 from server.ingest.authorization_events import AuthorizationEvent
-from server.ingest.canonical_json import content, content_hash
 from server.ingest.report import Outcome, Place, RecordOutcome
 
 RECORD_BYTES = 16 * 2**20

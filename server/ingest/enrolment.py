@@ -27,6 +27,8 @@ IN_FORCE = "active"
 _CONDITIONS = ("payor", "class", "extension")
 _FROM_CLASS = re.compile(r"\{class:([^}]+)\}")
 
+_LINE_OF_BUSINESS = re.compile(r"[A-Za-z0-9._-]+")
+
 Pair = tuple[str, str]
 
 
@@ -65,6 +67,8 @@ def _unit_row(where: str, row: Mapping[str, Any]) -> UnitRow:
             raise ReportingUnitsFileError(f"{where}: {name} must have the form a|b")
     if not row.get("line_of_business"):
         raise ReportingUnitsFileError(f"{where}: line_of_business is missing")
+    if not _LINE_OF_BUSINESS.fullmatch(row["line_of_business"]):
+        raise ReportingUnitsFileError(f"{where}: line_of_business is one word of letters, digits, - _ and .")
     conditions = {
         name: (row[name].rpartition("|")[0], row[name].rpartition("|")[2]) for name in _CONDITIONS if name in row
     }
@@ -124,11 +128,14 @@ class Enrolments:
             id for seen in coverages if seen.resource is not None for _, id in payors(seen.resource, self._base)
         }
         known = identifiers(transaction, ORGANIZATION, organizations)
+        appended: list[Spell] = []
         for seen in coverages:
             spell, before = self.spell(seen, known), latest.get((seen.patient, seen.id))
             if spell != before and (spell.unit is not None or (before is not None and before.unit is not None)):
-                store.append_spells(transaction, [spell], writer.loaded_at)
                 latest[seen.patient, seen.id] = spell
+                appended.append(spell)
+        if appended:
+            store.append_spells(transaction, appended, writer.loaded_at)
 
     def spell(self, seen: SeenCoverage, organizations: Mapping[str, Collection[Pair]]) -> Spell:
         """The member's spell by a Coverage; ``organizations`` has the identifiers of payors by id."""

@@ -9,10 +9,10 @@ from typing import Any
 
 from server import clock
 from server.fhir import dates, validation
+from server.fhir.canonical_json import parse, serialise
 from server.fhir.indexing import index_entries
 from server.fhir.validation import Issue
 from server.ingest.bundles import Record, rejected
-from server.ingest.canonical_json import parse, serialise
 from server.ingest.references import UnsupportedReferenceError, conditionals, resolve_full_urls, worth_a_look
 from server.ingest.report import LoadReport, RecordOutcome
 from server.specification.definition import ResourceDefinition

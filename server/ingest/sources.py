@@ -14,9 +14,9 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
+from server.fhir.canonical_json import parse
 from server.ingest.authorization_events import event, is_event
 from server.ingest.bundles import RECORD_BYTES, Item, expand, record, rejected
-from server.ingest.canonical_json import parse
 from server.ingest.report import LoadReport, Place
 
 SUFFIXES = (".json", ".ndjson", ".gz")

@@ -5,6 +5,8 @@ https://www.rfc-editor.org/rfc/rfc6749#section-5.2, #section-4.1.2.1, RFC 7009 s
 
 from dataclasses import dataclass
 
+from server.authorization.grant_errors import GRANT_ERRORS
+
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationError:
@@ -32,24 +34,46 @@ AUTHORIZATION_ERRORS = (
         "None of the requested scopes can be granted. Others are left out silently.",
     ),
     AuthorizationError(
-        "access_denied", "authorize", "The member chose not to share. Do not ask again by yourself: offer a button."
+        "access_denied",
+        "authorize",
+        "The member chose not to share: do not ask again by yourself, offer a button. Or nobody's information can be shared: then"
+        " error_description begins with member_disenrolled, line_of_business_not_served or no_member.",
+    ),
+    AuthorizationError(
+        "login_required", "authorize", "prompt=none cannot succeed: nobody is signed in, or longer ago than max_age."
     ),
     AuthorizationError(
         "consent_required", "authorize", "prompt=none cannot succeed, because the member is always asked."
     ),
     AuthorizationError(
-        "request_not_supported", "authorize", "Send the parameters as they are, not in a request object."
+        "invalid_request_uri",
+        "authorize",
+        "The pushed request was used before, waited too long, or is another app's. Push it again.",
     ),
     AuthorizationError(
-        "invalid_client", "token, revoke, introspect", "The client id is not known, or its secret is missing or wrong."
+        "request_not_supported", "authorize, par", "Send the parameters as they are, not in a request object."
+    ),
+    AuthorizationError(
+        "invalid_client",
+        "token, revoke, introspect, par",
+        "The client id is not known, its secret or signed assertion is missing or wrong, or the assertion was used before.",
     ),
     AuthorizationError(
         "invalid_grant",
-        "token",
+        "token, revoke",
         "The code or refresh token is not known, expired, was used before, belongs to another app, or its verifier is"
-        " wrong; or the member stopped sharing. Start again with the member.",
+        " wrong; or the member stopped sharing. error_code says which; most often, start again with the member.",
     ),
-    AuthorizationError("unsupported_grant_type", "token", "Only authorization_code and refresh_token are offered."),
+    AuthorizationError(
+        "unsupported_grant_type",
+        "token",
+        "Only authorization_code and refresh_token are offered, and client_credentials to the payer's own jobs.",
+    ),
+    AuthorizationError("invalid_token", "userinfo", "The access token is not known, expired, or was revoked."),
+    AuthorizationError("insufficient_scope", "userinfo", "The access token was not granted openid."),
     AuthorizationError("temporarily_unavailable", "all", "The database does not answer. Wait as Retry-After says."),
     AuthorizationError("server_error", "all", "The server made a mistake. Try once more, then tell the payer."),
 )
+
+GRANT_ERROR_CODES = tuple(GRANT_ERRORS.items())
+"""``error_code`` beside ``invalid_grant``, and what it means; stable, so that an app can tell the member what to do."""

@@ -4,31 +4,33 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from markdown_it import MarkdownIt
 from markupsafe import Markup
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from server import __version__
-from server.authorization import discovery
+from server.authorization import app_criteria, client_assertion, discovery
 from server.authorization.identity import FAILURES_BEFORE_PAUSE
+from server.authorization.languages import Message
 from server.authorization.scopes import supported_scopes
+from server.authorization.software_statements import SoftwareStatements
 from server.authorization.web_page import WebPages
-from server.fhir.application import MAXIMUM_BODY
 from server.fhir.error_codes import ERROR_CODES
+from server.fhir.routing import MAXIMUM_BODY
 from server.fhir.search_parameters import MAXIMUM_PARAMETERS, MAXIMUM_VALUES
 from server.pages import TEMPLATES, search_reference
-from server.pages.authorization_errors import AUTHORIZATION_ERRORS
+from server.pages.authorization_errors import AUTHORIZATION_ERRORS, GRANT_ERROR_CODES
 from server.pages.sandbox_logins import sandbox_logins
 from server.pages.sandbox_members import EXPECTED, MEMBERS_PAGE, answer_key
 from server.pages.try_page import CLIENT_ID
 from server.settings import Settings
 from server.specification.registry import RESOURCES
-from server.specification.standards import FHIR_VERSION, GUIDES, LAUNCH_SCOPES
+from server.specification.standards import CONSENT_CATEGORIES, FHIR_VERSION, GUIDES, LAUNCH_SCOPES
 
 DOCS, MEMBERS = "/docs", "/docs/members"
 CHANGELOG = Path(__file__).parent / "CHANGELOG.md"
@@ -51,6 +53,9 @@ PAGES = (
         "Registration",
         "How an app gets its client id, and what is asked.",
         "docs_registration.html",
+    ),
+    DeveloperPage(
+        app_criteria.PATH, "Criteria for apps", "For what an app can be refused or suspended.", "docs_app_criteria.html"
     ),
     DeveloperPage(DOCS + "/scopes", "Scopes", "What to ask a member for, and what is granted.", "docs_scopes.html"),
     DeveloperPage(
@@ -76,11 +81,14 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
     """What the template of each page is rendered with."""
     history = changelog()
     logins = sandbox_logins(settings)
+    issuers = [row.name for row in SoftwareStatements(settings).issuers.values()]
     documents = {
         "authorize": settings.base_url + discovery.AUTHORIZE,
         "token": settings.base_url + discovery.TOKEN,
         "revoke": settings.base_url + discovery.REVOKE,
         "introspect": settings.base_url + discovery.INTROSPECT,
+        "par": settings.base_url + discovery.PUSH,
+        "userinfo": settings.base_url + discovery.USERINFO,
         "smart": settings.base_url + discovery.SMART_CONFIGURATION,
         "openid": settings.base_url + discovery.OPENID_CONFIGURATION,
         "metadata": settings.fhir_base + "/metadata",
@@ -88,10 +96,33 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
     }
     return {
         DOCS: lambda: {"documents": documents, "guides": GUIDES, "fhir_version": FHIR_VERSION, "client_id": CLIENT_ID},
-        DOCS + "/registration": lambda: {"authentications": discovery.CLIENT_AUTHENTICATIONS},
-        DOCS + "/scopes": lambda: {"launch_scopes": LAUNCH_SCOPES, "supported": supported_scopes()},
+        DOCS + "/registration": lambda: {
+            "authentications": discovery.CLIENT_AUTHENTICATIONS,
+            "assertion": {
+                "type": client_assertion.ASSERTION_TYPE,
+                "algorithms": discovery.ASSERTION_ALGORITHMS,
+                "seconds": client_assertion.LONGEST_LIFE,
+            },
+            "register": settings.base_url + discovery.REGISTER,
+            "issuers": issuers,
+        },
+        app_criteria.PATH: lambda: {
+            "criteria": app_criteria.CRITERIA.values(),
+            "never": app_criteria.NOT_CRITERIA,
+            "citation": app_criteria.CITATION,
+            "appeal": settings.appeal_contact or settings.support_contact,
+        },
+        DOCS + "/scopes": lambda: {
+            "launch_scopes": LAUNCH_SCOPES,
+            "supported": supported_scopes(),
+            "categories": CONSENT_CATEGORIES,
+        },
         DOCS + "/searches": lambda: {"rules": search_reference.RULES, "modifiers": search_reference.modifiers()},
-        DOCS + "/errors": lambda: {"errors": ERROR_CODES.values(), "authorization_errors": AUTHORIZATION_ERRORS},
+        DOCS + "/errors": lambda: {
+            "errors": ERROR_CODES.values(),
+            "authorization_errors": AUTHORIZATION_ERRORS,
+            "grant_error_codes": GRANT_ERROR_CODES,
+        },
         DOCS + "/limits": lambda: {
             "maximum_values": MAXIMUM_VALUES,
             "maximum_parameters": MAXIMUM_PARAMETERS,
@@ -131,12 +162,19 @@ def create_router(settings: Settings) -> APIRouter:
     for page in PAGES:
         router.add_api_route(page.path, page_route(page, content[page.path]), methods=["GET"])
 
+    @router.get(app_criteria.PATH + ".json")
+    def criteria() -> Response:
+        """The criteria for apps, for programs."""
+        rows = [asdict(row) for row in app_criteria.CRITERIA.values()]
+        body = {"citation": app_criteria.CITATION, "criteria": rows, "never": list(app_criteria.NOT_CRITERIA)}
+        return JSONResponse(body, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache"})
+
     @router.get(DOCS + "/searches/{type}")
     def resource_type(request: Request, type: str) -> Response:
         """One resource type: its parameters with examples."""
         row = RESOURCES.get(type)
         if row is None:
-            return pages.problem(request, 404, "Not found", "There is no such resource type here.")
+            return pages.problem(request, 404, Message("Not found"), Message("There is no such resource type here."))
         return render(
             "docs_resource_type.html", DOCS + "/searches", row=row, parameters=search_reference.parameters(row)
         )
@@ -146,28 +184,31 @@ def create_router(settings: Settings) -> APIRouter:
         """One error code: what it means, how to mend it. The address never changes."""
         error = ERROR_CODES.get(code)
         if error is None:
-            return pages.problem(request, 404, "Not found", "There is no such error code here.")
+            return pages.problem(request, 404, Message("Not found"), Message("There is no such error code here."))
         return render("docs_error_code.html", DOCS + "/errors", error=error)
 
     key = answer_key(settings)
+
+    def _no_members(request: Request) -> Response:
+        return pages.problem(request, 404, Message("Not found"), Message("There is no such page here."))
 
     @router.get(MEMBERS_PAGE)
     def sandbox_members(request: Request) -> Response:
         """A sandbox's members, one by one: how to sign in as each, and what a correct app shows."""
         if not key.raw:
-            return pages.problem(request, 404, "Not found", "This server has no made-up members.")
+            return _no_members(request)
         return render("docs_sandbox_members.html", DOCS + "/sandbox", page_path=MEMBERS_PAGE, key=key)
 
     @router.get(EXPECTED)
     def expected(request: Request) -> Response:
         """The same for programs."""
         if not key.raw:
-            return pages.problem(request, 404, "Not found", "This server has no made-up members.")
+            return _no_members(request)
         return Response(key.raw, media_type="application/json", headers={"Cache-Control": "no-cache"})
 
     @router.get(MEMBERS)
-    def members() -> Response:
+    def members(request: Request) -> Response:
         """For members: choosing an app, who protects what, how to complain (42 CFR 422.119(g))."""
-        return render("members.html", MEMBERS)
+        return render("members.html", MEMBERS, request=request)
 
     return router

@@ -21,14 +21,22 @@ from server.fhir.answer import FHIR_JSON
 from server.fhir.error_codes import ERROR_CODES
 from server.pages.search_reference import RULES, WORDS
 from server.settings import Settings
-from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
+from server.specification.definition import (
+    HISTORY_INSTANCE,
+    HISTORY_TYPE,
+    READ,
+    SEARCH_TYPE,
+    VREAD,
+    Operation,
+    ResourceDefinition,
+)
 from server.specification.registry import RESOURCES
 
 PATH = "/openapi.json"
 Json = dict[str, Any]
 _MEDIA_TYPE = FHIR_JSON.decode().partition(";")[0]
 _TEXT: Json = {"type": "string"}
-_SINGLE = ("_count", "_format")
+_SINGLE = ("_count", "_format", "_sort", "_total", "_summary", "_elements", "_pretty")
 _SCHEMAS: Json = {
     "Resource": {
         "type": "object",
@@ -42,7 +50,7 @@ _SCHEMAS: Json = {
         "required": ["resourceType", "type", "link"],
         "properties": {
             "resourceType": {"const": "Bundle"},
-            "type": {"const": "searchset"},
+            "type": {"enum": ["searchset", "history"]},
             "total": {"type": "integer", "minimum": 0},
             "link": {
                 "type": "array",
@@ -56,7 +64,6 @@ _SCHEMAS: Json = {
                 "type": "array",
                 "items": {
                     "type": "object",
-                    "required": ["resource", "search"],
                     "properties": {
                         "fullUrl": {"type": "string", "format": "uri"},
                         "resource": {"$ref": "#/components/schemas/Resource"},
@@ -94,6 +101,7 @@ def openapi_document(routes: Sequence[BaseRoute], settings: Settings) -> Json:
         tags=[
             {"name": "authorization", "description": "OAuth 2.0 and OpenID Connect"},
             {"name": "discovery", "description": "What an app can find out by itself"},
+            {"name": "registration", "description": "Apps register themselves (RFC 7591 and RFC 7592)"},
             *({"name": row.type, "description": row.title} for row in RESOURCES.values()),
         ],
     )
@@ -102,6 +110,7 @@ def openapi_document(routes: Sequence[BaseRoute], settings: Settings) -> Json:
         _name(path, operations)
     paths[discovery.AUTHORIZE] = {"get": AUTHORIZE_OPERATION}
     paths["/fhir/metadata"] = {"get": _metadata()}
+    paths["/fhir/_history"] = {"get": _history_of_all()}
     for row in RESOURCES.values():
         paths.update(_paths_of(row))
     components: Json = document.setdefault("components", {})
@@ -113,10 +122,10 @@ def openapi_document(routes: Sequence[BaseRoute], settings: Settings) -> Json:
 
 def _name(path: str, operations: Json) -> None:
     """Plain names for the operations of a path of the authorization server: FastAPI makes its own of function names."""
-    name = path.strip("/").replace(".well-known/", "").replace("/", "-")
-    for operation in operations.values():
-        operation["operationId"] = name
-        operation["summary"] = operation["summary"] if operation["tags"] == ["authorization"] else name.capitalize()
+    name = path.strip("/").replace(".well-known/", "").replace("/", "-").translate({ord(brace): None for brace in "{}"})
+    for method, operation in operations.items():
+        operation["operationId"] = name if len(operations) == 1 else f"{method}-{name}"
+        operation["summary"] = name.capitalize() if operation["tags"] == ["discovery"] else operation["summary"]
 
 
 def _metadata() -> Json:
@@ -126,6 +135,27 @@ def _metadata() -> Json:
         "summary": "The CapabilityStatement",
         "responses": {"200": _content("Resource", "What this server can do")},
     }
+
+
+def _history_of_all() -> Json:
+    found = {"200": _content("Bundle", "The versions, the newest first")}
+    refused = {
+        str(status): {"$ref": f"#/components/responses/Error{status}"} for status in (400, 401, 405, 406, 500, 503)
+    }
+    return {
+        "tags": ["discovery"],
+        "operationId": "historyOfEverything",
+        "summary": "What was loaded of the member, of every type that the token may see",
+        "parameters": list(_HISTORY_FIELDS),
+        "responses": found | refused,
+        "security": [{"smart": ["patient/*.rs"]}],
+    }
+
+
+_HISTORY_FIELDS: tuple[Json, ...] = (
+    {"name": "_since", "in": "query", "schema": _TEXT, "description": "Only what was loaded after this instant"},
+    {"name": "_count", "in": "query", "schema": {"type": "integer", "minimum": 1}, "description": "Entries on a page"},
+)
 
 
 def _paths_of(row: ResourceDefinition) -> Iterator[tuple[str, Json]]:
@@ -148,6 +178,24 @@ def _paths_of(row: ResourceDefinition) -> Iterator[tuple[str, Json]]:
     if VREAD in row.interactions:
         get = _operation(row, "r", "vread", "Read one version", "Resource", (404, 410))
         yield f"{base}/{{id}}/_history/{{version}}", {"get": {**get, "parameters": [id, version]}}
+    if HISTORY_INSTANCE in row.interactions:
+        get = _operation(row, "r", "history", "The versions of one resource, the newest first", "Bundle", (400, 404))
+        yield f"{base}/{{id}}/_history", {"get": {**get, "parameters": [id, *_HISTORY_FIELDS]}}
+    if HISTORY_TYPE in row.interactions:
+        get = _operation(row, "s", "historyOf", f"What was loaded of {row.type}, the newest first", "Bundle", (400,))
+        yield f"{base}/_history", {"get": {**get, "parameters": list(_HISTORY_FIELDS)}}
+    for operation in row.operations:
+        yield from _operation_paths(row, operation, base, id)
+
+
+def _operation_paths(row: ResourceDefinition, operation: Operation, base: str, id: Json) -> Iterator[tuple[str, Json]]:
+    fields = [_query(one.name, one.documentation) | {"required": one.required} for one in operation.parameters]
+    get = _operation(row, "r", operation.code, operation.title, "Bundle", (400, 404))
+    if operation.on_type:
+        yield f"{base}/${operation.code}", {"get": {**get, "parameters": fields}}
+    if operation.on_instance:
+        get = {**get, "operationId": f"{operation.code}Of{row.type}"}
+        yield f"{base}/{{id}}/${operation.code}", {"get": {**get, "parameters": [id, *fields]}}
 
 
 def _search_fields(row: ResourceDefinition) -> Iterator[Json]:
@@ -170,7 +218,7 @@ def _operation(
     row: ResourceDefinition, letter: str, verb: str, summary: str, schema: str, errors: tuple[int, ...]
 ) -> Json:
     responses: Json = {"200": _content(schema, "Found")}
-    for status in sorted((*errors, 401, 403, 405, 406, 500, 503)):
+    for status in sorted((*errors, 401, 403, 405, 406, 429, 500, 503)):
         responses[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
     return {
         "tags": [row.type],
@@ -215,6 +263,11 @@ def _security_schemes(settings: Settings) -> Json:
             "type": "http",
             "scheme": "basic",
             "description": "client_id and client_secret of a confidential app",
+        },
+        "registration": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The registration_access_token that came with the registration",
         },
     }
 

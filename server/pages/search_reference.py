@@ -24,6 +24,12 @@ RULES = (
     ("_include", "Also answer with what the matches refer to: Type:parameter, or Type:parameter:TargetType. Add :iterate to"
      " follow the included resources too."),
     ("_revinclude", "Also answer with what refers to the matches, such as Provenance:target."),
+    ("_sort", "The order: parameters of the type, separated by commas, the first counts most; with - before it the greatest first."
+     " What has no value comes last."),
+    ("_total", "none leaves the total out; estimate and accurate both count exactly."),
+    ("_summary", "true: the elements that FHIR marks as summary; text, data, count or false."),
+    ("_elements", "Only these elements, and those that every resource of the type has. Type.element for included resources."),
+    ("_pretty", "true: with line breaks, to be read by people."),
     ("_format", "json, or a JSON media type. There is no other format."),
 )  # fmt: skip
 """Parameters that every search takes beside those of its type."""

@@ -7,13 +7,15 @@ from server.specification.definition import (
     CORE,
     DIRECTORY,
     SELF,
+    CategoryPart,
     ResourceDefinition,
     SearchParameter,
     SearchType,
     path,
     via,
 )
-from server.specification.standards import CARIN, US_CORE, carin, pdex, us_core
+from server.specification.operations import EVERYTHING
+from server.specification.standards import CARIN, DEMOGRAPHICS, US_CORE, carin, pdex, us_core
 
 TOKEN, REFERENCE, DATE, STRING = SearchType.TOKEN, SearchType.REFERENCE, SearchType.DATE, SearchType.STRING
 US = f"{US_CORE.canonical}/SearchParameter/us-core-"
@@ -43,6 +45,8 @@ PATIENT = ResourceDefinition(
         SearchParameter("death-date", DATE, "(Patient.deceased as dateTime)", US + "patient-death-date"),
     ),
     revincludes=PROVENANCE,
+    categories=(CategoryPart(DEMOGRAPHICS),),
+    operations=(EVERYTHING,),
 )
 
 RELATED_PERSON = ResourceDefinition(
@@ -58,6 +62,7 @@ RELATED_PERSON = ResourceDefinition(
         SearchParameter("name", STRING, "RelatedPerson.name", US + "relatedperson-name"),
     ),
     revincludes=PROVENANCE,
+    categories=(CategoryPart(DEMOGRAPHICS),),
 )
 
 ORGANIZATION = ResourceDefinition(

@@ -6,16 +6,36 @@ https://hl7.org/fhir/us/core/STU6.1/CapabilityStatement-us-core-server.html and 
 from server.specification.administrative import EVERY_TYPE, PROVENANCE
 from server.specification.definition import (
     CORE,
+    CategoryPart,
+    Operation,
     ResourceDefinition,
     SearchParameter,
     SearchType,
     named_by,
     path,
 )
+from server.specification.operations import DOCREF
 from server.specification.standards import PDEX, US_CORE, pdex, us_core
 
 TOKEN, REFERENCE, DATE, STRING = SearchType.TOKEN, SearchType.REFERENCE, SearchType.DATE, SearchType.STRING
 US = f"{US_CORE.canonical}/SearchParameter/us-core-"
+US_CODES = f"{US_CORE.canonical}/CodeSystem/"
+TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
+
+
+def _categories(**codes: tuple[str, ...]) -> tuple[str, ...]:
+    """The queries of finer-grained scopes by category."""
+    systems = {
+        "condition": TERMINOLOGY + "condition-category",
+        "condition_us": US_CODES + "condition-category",
+        "document": US_CODES + "us-core-documentreference-category",
+        "loinc": "http://loinc.org",
+        "observation": TERMINOLOGY + "observation-category",
+        "service": TERMINOLOGY + "v2-0074",
+        "snomed": "http://snomed.info/sct",
+        "us": US_CODES + "us-core-category",
+    }
+    return tuple(f"category={systems[name]}|{code}" for name, of_system in codes.items() for code in of_system)
 
 
 def _patient(type: str, element: str, also: tuple[str, ...] = ()) -> SearchParameter:
@@ -43,6 +63,9 @@ def _row(
     revincludes: tuple[str, ...] = PROVENANCE,
     pdex_profiles: tuple[str, ...] = (),
     also: tuple[str, ...] = (),
+    category: str,
+    granular: tuple[str, ...] = (),
+    operations: tuple[Operation, ...] = (),
 ) -> ResourceDefinition:
     return ResourceDefinition(
         type=type,
@@ -52,6 +75,9 @@ def _row(
         search_parameters=(*EVERY_TYPE, _patient(type, element, also), *parameters),
         includes=includes,
         revincludes=revincludes,
+        categories=(CategoryPart(category),),
+        granular=granular,
+        operations=operations,
     )
 
 
@@ -62,6 +88,7 @@ ROWS = (
         "patient",
         ("us-core-allergyintolerance",),
         _us("AllergyIntolerance", "clinical-status", TOKEN, "clinicalStatus"),
+        category="allergies",
     ),
     _row(
         "CarePlan",
@@ -71,6 +98,7 @@ ROWS = (
         _us("CarePlan", "category", TOKEN, "category"),
         _us("CarePlan", "date", DATE, "period"),
         _us("CarePlan", "status", TOKEN, "status"),
+        category="care-plans-and-team",
     ),
     _row(
         "CareTeam",
@@ -93,6 +121,7 @@ ROWS = (
             "CareTeam:participant:Patient",
             "CareTeam:participant:RelatedPerson",
         ),
+        category="care-plans-and-team",
     ),
     _row(
         "Condition",
@@ -122,6 +151,8 @@ ROWS = (
             US + "condition-asserted-date",
         ),
         _us("Condition", "recorded-date", DATE, "recordedDate"),
+        category="conditions",
+        granular=_categories(condition=("encounter-diagnosis", "problem-list-item"), condition_us=("health-concern",)),
     ),
     _row(
         "Device",
@@ -131,6 +162,7 @@ ROWS = (
         _us("Device", "type", TOKEN, "type"),
         _us("Device", "status", TOKEN, "status"),
         pdex_profiles=("pdex-device",),
+        category="procedures-and-devices",
     ),
     _row(
         "DiagnosticReport",
@@ -141,6 +173,8 @@ ROWS = (
         _us("DiagnosticReport", "code", TOKEN, "code"),
         _us("DiagnosticReport", "date", DATE, "effective"),
         _us("DiagnosticReport", "status", TOKEN, "status"),
+        category="test-results-and-vital-signs",
+        granular=_categories(loinc=("LP29684-5", "LP29708-2", "LP7839-6"), service=("LAB",)),
     ),
     _row(
         "DocumentReference",
@@ -152,6 +186,9 @@ ROWS = (
         _us("DocumentReference", "period", DATE, "context.period"),
         _us("DocumentReference", "status", TOKEN, "status"),
         _us("DocumentReference", "type", TOKEN, "type"),
+        category="notes-and-documents",
+        granular=_categories(document=("clinical-note",)),
+        operations=(DOCREF,),
     ),
     _row(
         "Encounter",
@@ -165,6 +202,7 @@ ROWS = (
         _us("Encounter", "location", REFERENCE, "location.location", "Location"),
         _us("Encounter", "status", TOKEN, "status"),
         _us("Encounter", "type", TOKEN, "type"),
+        category="visits",
     ),
     _row(
         "Goal",
@@ -174,6 +212,7 @@ ROWS = (
         _us("Goal", "description", TOKEN, "description"),
         _us("Goal", "lifecycle-status", TOKEN, "lifecycleStatus"),
         SearchParameter("target-date", DATE, "(Goal.target.due as date)", US + "goal-target-date"),
+        category="care-plans-and-team",
     ),
     _row(
         "Immunization",
@@ -182,6 +221,7 @@ ROWS = (
         ("us-core-immunization",),
         _us("Immunization", "date", DATE, "occurrence"),
         _us("Immunization", "status", TOKEN, "status"),
+        category="immunizations",
     ),
     _row(
         "MedicationRequest",
@@ -200,6 +240,7 @@ ROWS = (
             targets=("Medication",),
         ),
         includes=("MedicationRequest:medication",),
+        category="medications",
     ),
     _row(
         "MedicationDispense",
@@ -224,6 +265,7 @@ ROWS = (
         includes=("MedicationDispense:medication",),
         pdex_profiles=("pdex-medicationdispense",),
         also=(f"{PDEX.canonical}/SearchParameter/pdex-medicationdispense-patient",),
+        category="medications",
     ),
     _row(
         "Observation",
@@ -257,6 +299,11 @@ ROWS = (
         _us("Observation", "code", TOKEN, "code"),
         _us("Observation", "date", DATE, "effective"),
         _us("Observation", "status", TOKEN, "status"),
+        category="test-results-and-vital-signs",
+        granular=_categories(
+            observation=("laboratory", "social-history", "vital-signs", "survey", "imaging", "procedure"),
+            us=("sdoh", "treatment-intervention-preference", "care-experience-preference"),
+        ),
     ),
     _row(
         "Procedure",
@@ -266,6 +313,7 @@ ROWS = (
         _us("Procedure", "code", TOKEN, "code"),
         _us("Procedure", "date", DATE, "performed"),
         _us("Procedure", "status", TOKEN, "status"),
+        category="procedures-and-devices",
     ),
     _row(
         "QuestionnaireResponse",
@@ -275,6 +323,7 @@ ROWS = (
         _us("QuestionnaireResponse", "authored", DATE, "authored"),
         _us("QuestionnaireResponse", "questionnaire", REFERENCE, "questionnaire", "Questionnaire"),
         _us("QuestionnaireResponse", "status", TOKEN, "status"),
+        category="notes-and-documents",
     ),
     _row(
         "ServiceRequest",
@@ -285,6 +334,8 @@ ROWS = (
         _us("ServiceRequest", "category", TOKEN, "category"),
         _us("ServiceRequest", "code", TOKEN, "code"),
         _us("ServiceRequest", "status", TOKEN, "status"),
+        category="procedures-and-devices",
+        granular=_categories(us=("sdoh", "functional-status"), snomed=("387713003",)),
     ),
     _row(
         "Specimen",
@@ -292,6 +343,7 @@ ROWS = (
         "subject",
         ("us-core-specimen",),
         revincludes=(),
+        category="test-results-and-vital-signs",
     ),
     ResourceDefinition(
         type="Medication",
@@ -299,6 +351,7 @@ ROWS = (
         membership=named_by("MedicationRequest.medication", "MedicationDispense.medication"),
         profiles=us_core("us-core-medication"),
         search_parameters=EVERY_TYPE,
+        categories=(CategoryPart("medications"),),
     ),
     ResourceDefinition(
         type="Binary",
@@ -306,5 +359,6 @@ ROWS = (
         membership=named_by("DocumentReference.content.attachment.url", "DiagnosticReport.presentedForm.url"),
         profiles=(),
         search_parameters=EVERY_TYPE,
+        categories=(CategoryPart("notes-and-documents"),),
     ),
 )

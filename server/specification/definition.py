@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 READ, VREAD, SEARCH_TYPE = "read", "vread", "search-type"
+HISTORY_INSTANCE, HISTORY_TYPE, HISTORY_SYSTEM = "history-instance", "history-type", "history-system"
+"""https://hl7.org/fhir/R4/valueset-type-restful-interaction.html and #system-restful-interaction"""
 
 DATE_COMPARATORS = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap")
 """Prefixes of https://hl7.org/fhir/R4/search.html#prefix."""
@@ -120,8 +122,46 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class CategoryPart:
+    """The resources of a type that belong to a consent category: all, or those of one ``parameter=code`` of a token parameter."""
+
+    category: str
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationParameter:
+    """An input parameter of an operation: its FHIR type, and in plain words what it does."""
+
+    name: str
+    type: str
+    documentation: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation on a type: its code (without ``$``), the published definition, and whether it is asked of an instance, of the type, or both."""
+
+    code: str
+    canonical: str
+    title: str
+    parameters: tuple[OperationParameter, ...]
+    on_instance: bool = False
+    on_type: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.on_instance or self.on_type):
+            raise ValueError(f"operation {self.code}: it is asked of nothing")
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceDefinition:
-    """A resource type this server serves: everything about it, in one row."""
+    """A resource type this server serves: everything about it, in one row.
+
+    ``categories``: what of it a member can withhold, and as part of what; none: it is never withheld. ``granular``: the queries of
+    the finer-grained scopes that guides name for the type.
+    """
 
     type: str
     title: str
@@ -130,7 +170,10 @@ class ResourceDefinition:
     search_parameters: tuple[SearchParameter, ...]
     includes: tuple[str, ...] = ()
     revincludes: tuple[str, ...] = ()
-    interactions: tuple[str, ...] = (READ, VREAD, SEARCH_TYPE)
+    interactions: tuple[str, ...] = (READ, VREAD, HISTORY_INSTANCE, HISTORY_TYPE, SEARCH_TYPE)
+    operations: tuple[Operation, ...] = ()
+    categories: tuple[CategoryPart, ...] = ()
+    granular: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         codes = [parameter.code for parameter in self.search_parameters]
@@ -140,6 +183,10 @@ class ResourceDefinition:
             source, _, code = include.partition(":")
             if source != self.type or (code != "*" and self.parameter(code.partition(":")[0]) is None):
                 raise ValueError(f"{self.type}: _include={include} names no reference search parameter of the row")
+        for query in (*(part.query for part in self.categories if part.query), *self.granular):
+            parameter = self.parameter(query.partition("=")[0])
+            if parameter is None or parameter.type is not SearchType.TOKEN:
+                raise ValueError(f"{self.type}: {query} names no token search parameter of the row")
 
     def parameter(self, code: str) -> SearchParameter | None:
         """The search parameter of this code, or None."""

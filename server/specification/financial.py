@@ -4,7 +4,7 @@ https://hl7.org/fhir/us/carin-bb/STU2.1/CapabilityStatement-c4bb.html and https:
 """
 
 from server.specification.administrative import EVERY_TYPE, PROVENANCE
-from server.specification.definition import CORE, ResourceDefinition, SearchParameter, SearchType, path
+from server.specification.definition import CORE, CategoryPart, ResourceDefinition, SearchParameter, SearchType, path
 from server.specification.standards import CARIN, PDEX, US_CORE, carin, hrex, pdex, us_core
 
 TOKEN, REFERENCE, DATE = SearchType.TOKEN, SearchType.REFERENCE, SearchType.DATE
@@ -41,6 +41,7 @@ COVERAGE = ResourceDefinition(
     ),
     includes=("Coverage:payor",),
     revincludes=PROVENANCE,
+    categories=(CategoryPart("coverage"),),
 )
 
 EXPLANATION_OF_BENEFIT = ResourceDefinition(
@@ -128,6 +129,7 @@ EXPLANATION_OF_BENEFIT = ResourceDefinition(
         "ExplanationOfBenefit:*",
     ),
     revincludes=PROVENANCE,
+    categories=(CategoryPart("claims", "use=claim"), CategoryPart("prior-authorizations", "use=preauthorization")),
 )
 
 ROWS = (COVERAGE, EXPLANATION_OF_BENEFIT)

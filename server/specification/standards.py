@@ -44,9 +44,11 @@ SMART_CAPABILITIES = (
     "authorize-post",
     "client-public",
     "client-confidential-symmetric",
+    "client-confidential-asymmetric",
     "sso-openid-connect",
     "context-standalone-patient",
     "permission-offline",
+    "permission-online",
     "permission-patient",
     "permission-user",
     "permission-v1",
@@ -56,17 +58,76 @@ SMART_CAPABILITIES = (
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentCategory:
+    """A kind of data that the member can withhold: a stable slug, its name, and what belongs to it, in plain English."""
+
+    slug: str
+    title: str
+    contents: str
+
+
+CONSENT_CATEGORIES = (
+    ConsentCategory(
+        "demographics",
+        "Who you are",
+        "Your name, birth date, address, contact details and member numbers, and the people related to you",
+    ),
+    ConsentCategory("coverage", "Your coverage", "Which health plans you have or had, and your numbers in them"),
+    ConsentCategory("claims", "Your claims", "What your doctors, hospitals and pharmacies billed, and what was paid"),
+    ConsentCategory(
+        "prior-authorizations",
+        "Your prior authorizations",
+        "Care that your plan was asked to approve beforehand, and what it decided",
+    ),
+    ConsentCategory("conditions", "Your health problems", "Diagnoses, problems and other health concerns"),
+    ConsentCategory("medications", "Your medicines", "Medicines prescribed or dispensed to you"),
+    ConsentCategory("allergies", "Your allergies", "Allergies and other things you do not tolerate"),
+    ConsentCategory("immunizations", "Your vaccinations", "Vaccinations you had, or that were not given"),
+    ConsentCategory(
+        "procedures-and-devices",
+        "Your procedures and devices",
+        "Operations and other procedures, services ordered for you, and devices such as implants",
+    ),
+    ConsentCategory("visits", "Your visits", "Visits to a doctor or clinic, and stays in a hospital"),
+    ConsentCategory(
+        "test-results-and-vital-signs",
+        "Your test results and vital signs",
+        "Laboratory and other test results, blood pressure, weight, and answers about your habits and life",
+    ),
+    ConsentCategory(
+        "notes-and-documents",
+        "Your notes and documents",
+        "Notes and letters about your care, and questionnaires you answered",
+    ),
+    ConsentCategory(
+        "care-plans-and-team",
+        "Your care plans and care team",
+        "Plans and goals for your care, and the people who care for you",
+    ),
+)
+"""What a member can withhold, in the order in which it is shown. The rows of the registry say what belongs to which."""
+DEMOGRAPHICS = CONSENT_CATEGORIES[0].slug
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchScope:
-    """A scope that is not about resources, with the words in which the member is asked for it ('' : not shown)."""
+    """A scope that is not about resources, with the words in which the member is asked for it ('' : not shown).
+
+    ``category``: the consent category that it tells something of, so that withholding that drops it.
+    """
 
     scope: str
     consent: str
+    category: str = ""
 
 
 LAUNCH_SCOPES = (
     LaunchScope("openid", ""),
-    LaunchScope("fhirUser", "Know who you are (your name and member record)"),
-    LaunchScope("profile", ""),
+    LaunchScope("fhirUser", "Know who you are (your name and member record)", category=DEMOGRAPHICS),
+    LaunchScope("profile", "", category=DEMOGRAPHICS),
     LaunchScope("launch/patient", ""),
-    LaunchScope("offline_access", "Keep getting your information when you are not using the app, until you stop it"),
+    LaunchScope("online_access", "Get your information while you are signed in here, and no longer"),
+    LaunchScope(
+        "offline_access", "Get your information also when you are not using the app, for as long as you choose"
+    ),
 )

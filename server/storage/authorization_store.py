@@ -14,41 +14,28 @@ from sqlalchemy import (
     any_,
     bindparam,
     delete,
-    exists,
-    func,
     insert,
     select,
     update,
 )
 
-from server.specification.registry import MEMBER_TYPE
-from server.storage.schema import (
+from server.storage.authorization_schema import (
     AccessToken,
-    Account,
-    AccountMember,
     AuthorizationCode,
     AuthorizationRequest,
     Client,
     Grant,
-    LedgerRow,
-    Member,
     RefreshToken,
-    Resource,
-    SigningKey,
-    SignInSession,
 )
+from server.storage.schema import LedgerRow, Member, Resource
 
 CLIENT: Table = Client.__table__  # type: ignore[attr-defined]
-ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
-ACCOUNT_MEMBER: Table = AccountMember.__table__  # type: ignore[attr-defined]
 MEMBER: Table = Member.__table__  # type: ignore[attr-defined]
-SESSION: Table = SignInSession.__table__  # type: ignore[attr-defined]
 REQUEST: Table = AuthorizationRequest.__table__  # type: ignore[attr-defined]
 GRANT: Table = Grant.__table__  # type: ignore[attr-defined]
 CODE: Table = AuthorizationCode.__table__  # type: ignore[attr-defined]
 ACCESS_TOKEN: Table = AccessToken.__table__  # type: ignore[attr-defined]
 REFRESH_TOKEN: Table = RefreshToken.__table__  # type: ignore[attr-defined]
-SIGNING_KEY: Table = SigningKey.__table__  # type: ignore[attr-defined]
 LEDGER: Table = LedgerRow.__table__  # type: ignore[attr-defined]
 RESOURCE: Table = Resource.__table__  # type: ignore[attr-defined]
 
@@ -68,7 +55,9 @@ _ACCESS = select(
     GRANT.c.actor,
     GRANT.c.expires_at,
     GRANT.c.ended_at,
+    GRANT.c.fhir_user,
     MEMBER.c.environment,
+    MEMBER.c.enrolled,
 ).select_from(
     ACCESS_TOKEN.join(GRANT, GRANT.c.id == ACCESS_TOKEN.c.grant_id)
     .join(CLIENT, CLIENT.c.id == ACCESS_TOKEN.c.client_id)
@@ -81,92 +70,8 @@ ACCESS_BY_TOKENS = _ACCESS.add_columns(ACCESS_TOKEN.c.hash).where(
 )
 """The same of several tokens, for PostgreSQL: the hash is the last column. Values: keys."""
 
-# -- clients ---------------------------------------------------------------------------------------------------------
+# -- pending authorization requests ----------------------------------------------------------------------------------
 
-CLIENT_BY_ID = select(CLIENT).where(CLIENT.c.id == bindparam("client"))
-"""Values: client."""
-INSERT_CLIENT = insert(CLIENT)
-UPDATE_CLIENT = update(CLIENT).where(CLIENT.c.id == bindparam("client"))
-"""Values: client, and the columns to set."""
-SUSPEND_CLIENT = (
-    update(CLIENT)
-    .where(CLIENT.c.id == bindparam("client"), CLIENT.c.status == "active")
-    .values(status="suspended", suspended_at=_NOW, suspended_reason=bindparam("reason"))
-)
-"""Values: client, moment, reason."""
-RESUME_CLIENT = (
-    update(CLIENT)
-    .where(CLIENT.c.id == bindparam("client"), CLIENT.c.status != "active")
-    .values(status="active", suspended_at=None, suspended_reason="")
-)
-"""Values: client."""
-REDIRECT_URIS_LIKE = select(CLIENT.c.redirect_uris).where(
-    CLIENT.c.status == "active", CLIENT.c.redirect_uris.contains(bindparam("origin"), autoescape=False)
-)
-"""Redirect URIs of active clients that may have this origin: narrowed by text, to be compared exactly. Values: origin."""
-
-# -- accounts and members --------------------------------------------------------------------------------------------
-
-ACCOUNT_BY_USERNAME = select(ACCOUNT).where(ACCOUNT.c.username == bindparam("username"))
-"""Values: username."""
-ACCOUNT_BY_ID = select(ACCOUNT).where(ACCOUNT.c.id == bindparam("account"))
-"""Values: account."""
-INSERT_ACCOUNT = insert(ACCOUNT)
-UPDATE_ACCOUNT = update(ACCOUNT).where(ACCOUNT.c.id == bindparam("account")).values(failures=0)
-"""Values: account, and the columns to set."""
-SIGN_IN_FAILED = (
-    update(ACCOUNT).where(ACCOUNT.c.id == bindparam("account")).values(failures=ACCOUNT.c.failures + 1, failed_at=_NOW)
-)
-"""Values: account, moment."""
-SIGN_IN_SUCCEEDED = (
-    update(ACCOUNT).where(ACCOUNT.c.id == bindparam("account"), ACCOUNT.c.failures > 0).values(failures=0)
-)
-"""Values: account."""
-DELETE_ACCOUNT_MEMBERS = delete(ACCOUNT_MEMBER).where(ACCOUNT_MEMBER.c.account == bindparam("account"))
-"""Values: account."""
-INSERT_ACCOUNT_MEMBER = insert(ACCOUNT_MEMBER)
-MEMBERS_OF_ACCOUNT = (
-    select(
-        ACCOUNT_MEMBER.c.patient,
-        ACCOUNT_MEMBER.c.relationship,
-        ACCOUNT_MEMBER.c.related_person,
-        MEMBER.c.environment,
-        RESOURCE.c.body,
-    )
-    .select_from(
-        ACCOUNT_MEMBER.outerjoin(MEMBER, MEMBER.c.patient == ACCOUNT_MEMBER.c.patient).outerjoin(
-            RESOURCE,
-            (RESOURCE.c.type == MEMBER_TYPE)
-            & (RESOURCE.c.id == ACCOUNT_MEMBER.c.patient)
-            & (RESOURCE.c.patient == ACCOUNT_MEMBER.c.patient)
-            & RESOURCE.c.deleted.is_(False),
-        )
-    )
-    .where(ACCOUNT_MEMBER.c.account == bindparam("account"))
-    .order_by(ACCOUNT_MEMBER.c.relationship != "self", ACCOUNT_MEMBER.c.patient)
-)
-"""Whom an account may act for, themself first, with the member's own resource. Values: account."""
-MEMBER_BY_PATIENT = select(MEMBER).where(MEMBER.c.patient == bindparam("member"))
-"""Values: member."""
-INSERT_MEMBER = insert(MEMBER)
-UPDATE_MEMBER = update(MEMBER).where(MEMBER.c.patient == bindparam("member")).values(environment=bindparam("mark"))
-"""Values: member, mark."""
-
-# -- sign-in sessions and pending authorization requests -------------------------------------------------------------
-
-INSERT_SESSION = insert(SESSION)
-SESSION_BY_HASH = (
-    select(SESSION.c.account, SESSION.c.authenticated_at, ACCOUNT.c.display_name)
-    .select_from(SESSION.join(ACCOUNT, ACCOUNT.c.id == SESSION.c.account))
-    .where(SESSION.c.hash == _HASH, SESSION.c.expires_at > _NOW)
-)
-"""Values: key_hash, moment."""
-DELETE_SESSION = delete(SESSION).where(SESSION.c.hash == _HASH)
-"""Values: key_hash."""
-DELETE_SESSIONS_OF_ACCOUNT = delete(SESSION).where(SESSION.c.account == bindparam("account"))
-"""Values: account."""
-DELETE_EXPIRED_SESSIONS = delete(SESSION).where(SESSION.c.expires_at <= _NOW)
-"""Values: moment."""
 INSERT_REQUEST = insert(REQUEST)
 REQUEST_BY_HASH = select(REQUEST).where(REQUEST.c.hash == _HASH, REQUEST.c.expires_at > _NOW)
 """Values: key_hash, moment."""
@@ -188,9 +93,12 @@ _GRANT_COLUMNS = (
     GRANT.c.scope.label("grant_scope"),
     GRANT.c.expires_at.label("grant_expires_at"),
     GRANT.c.ended_at,
+    GRANT.c.ended_code,
     CLIENT.c.kind.label("client_kind"),
+    CLIENT.c.status.label("client_status"),
     CLIENT.c.environment.label("client_environment"),
     MEMBER.c.environment.label("member_environment"),
+    MEMBER.c.enrolled,
 )
 GRANT_BY_ID = (
     select(*_GRANT_COLUMNS)
@@ -203,31 +111,23 @@ GRANT_BY_ID = (
 END_GRANT = (
     update(GRANT)
     .where(GRANT.c.id == bindparam("grant"), GRANT.c.ended_at.is_(None))
-    .values(ended_at=_NOW, ended_reason=bindparam("reason"))
+    .values(ended_at=_NOW, ended_reason=bindparam("reason"), ended_code=bindparam("code"))
 )
-"""Set once: a second end touches no row. Values: grant, moment, reason."""
-LIVE_GRANTS_OF_ACCOUNT = select(GRANT.c.id, GRANT.c.patient).where(
-    GRANT.c.account == bindparam("account"), GRANT.c.ended_at.is_(None), GRANT.c.expires_at > _NOW
+"""Set once: a second end touches no row. Values: grant, moment, reason, code."""
+LIVE_GRANTS_OF_SESSION = select(GRANT.c.id).where(
+    GRANT.c.session_hash == bindparam("session"), GRANT.c.ended_at.is_(None), GRANT.c.expires_at > _NOW
 )
-"""What an account allowed and is in force, its code exchanged or not. Values: account, moment."""
-LIVE_GRANTS_OF_MEMBER = (
-    select(GRANT.c.id, GRANT.c.client_id, GRANT.c.scope, GRANT.c.created_at, GRANT.c.expires_at, CLIENT.c.name)
-    .select_from(GRANT.join(CLIENT, CLIENT.c.id == GRANT.c.client_id))
+"""What lasts only as long as a sign-in session. Values: session, moment."""
+MOVE_GRANTS_OF_SESSION = (
+    update(GRANT)
     .where(
-        GRANT.c.patient == bindparam("member"),
+        GRANT.c.session_hash == bindparam("session"),
+        GRANT.c.account == bindparam("person"),
         GRANT.c.ended_at.is_(None),
-        GRANT.c.expires_at > _NOW,
-        exists().where(ACCESS_TOKEN.c.grant_id == GRANT.c.id),
     )
-    .order_by(GRANT.c.created_at)
+    .values(session_hash=bindparam("successor"))
 )
-"""What a member shares now: grants whose code was exchanged. Values: member, moment."""
-LAST_PULLS_OF_MEMBER = (
-    select(LEDGER.c.grant_id, func.max(LEDGER.c.at).label("last_pull"))
-    .where(LEDGER.c.patient == bindparam("member"), LEDGER.c.kind == "answer", LEDGER.c.status == 200)
-    .group_by(LEDGER.c.grant_id)
-)
-"""When each grant last gave data to its app. Values: member."""
+"""Who signs in anew stays signed in. Values: session, person, successor."""
 INSERT_CODE = insert(CODE)
 CONSUME_CODE = (
     delete(CODE)
@@ -258,9 +158,9 @@ REVOKE_ACCESS_TOKEN = (
 ROTATE_REFRESH_TOKEN = (
     update(REFRESH_TOKEN)
     .where(REFRESH_TOKEN.c.hash == _HASH, REFRESH_TOKEN.c.rotated_at.is_(None))
-    .values(rotated_at=_NOW)
+    .values(rotated_at=_NOW, expires_at=bindparam("end"))
 )
-"""Values: key_hash, moment."""
+"""``expires_at`` of a rotated token is the time until which it is remembered. Values: key_hash, moment, end."""
 
 
 def _token_by_hash(tokens: Table) -> Select[Any]:
@@ -279,15 +179,5 @@ ACCESS_TOKEN_BY_HASH = _token_by_hash(ACCESS_TOKEN)
 """An access token with its grant, client and member. Values: key_hash."""
 REFRESH_TOKEN_BY_HASH = _token_by_hash(REFRESH_TOKEN)
 """A refresh token with its grant, client and member. Values: key_hash."""
-LOCK_REFRESH_TOKEN = select(REFRESH_TOKEN.c.rotated_at).where(REFRESH_TOKEN.c.hash == _HASH).with_for_update()
-"""Takes parallel refreshes one after the other (SQLite's writers are so already). Values: key_hash."""
-
-# -- signing keys ----------------------------------------------------------------------------------------------------
-
-INSERT_SIGNING_KEY = insert(SIGNING_KEY)
-SIGNING_KEYS = (
-    select(SIGNING_KEY.c.kid, SIGNING_KEY.c.private_key)
-    .where(SIGNING_KEY.c.retired_at.is_(None))
-    .order_by(SIGNING_KEY.c.created_at.desc())
-)
-"""Keys in use, the newest first."""
+LOCKED_REFRESH_TOKEN = REFRESH_TOKEN_BY_HASH.with_for_update(of=REFRESH_TOKEN)
+"""The same, and parallel refreshes go one after the other (SQLite's writers do so already). Values: key_hash."""

@@ -6,6 +6,7 @@ SQLite is asked where the request stands, in the event loop; PostgreSQL through 
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -222,7 +223,19 @@ class Database:
         except (*_CONNECTION_LOST, asyncpg.PostgresError) as error:
             raise DatabaseUnavailableError(str(error)) from error
 
-    async def _write_sqlite(self, sql: str, arguments: list[tuple[Any, ...]]) -> None:
+    async def write_returning(self, statement: Executable, values: Values) -> Record:
+        """Run one statement that writes and answers a row (RETURNING), in a transaction of its own: that row."""
+        compiled = self._compile(statement)
+        rows = (
+            await self._write_sqlite(compiled.text, [compiled.arguments(values)], returning=True)
+            if self._sqlite is not None
+            else await self.fetch(statement, values)
+        )
+        return rows[0]
+
+    async def _write_sqlite(
+        self, sql: str, arguments: list[tuple[Any, ...]], *, returning: bool = False
+    ) -> Sequence[Record]:
         connection = self._sqlite
         assert connection is not None
         waited = 0.0
@@ -236,13 +249,18 @@ class Database:
                 pause = 0.0002 if waited < 0.01 else 0.005
                 waited += pause
                 await asyncio.sleep(pause)
+        rows: Sequence[Record] = ()
         try:
-            connection.executemany(sql, arguments)
+            if returning:
+                rows = connection.execute(sql, arguments[0]).fetchall()
+            else:
+                connection.executemany(sql, arguments)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise DatabaseUnavailableError(str(error)) from error
+        return rows
 
 
 @lru_cache(maxsize=1)
@@ -287,10 +305,35 @@ def _sqlite_engine(settings: Settings) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if not connection.get_execution_options().get("writes", False):
+            connection.exec_driver_sql("BEGIN")
+        elif not _begins_soon(connection):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _begins_soon(connection: Connection) -> bool:
+    """Begin to write as soon as the writers of other processes let us: SQLite's own waiting doubles its pauses, up to a tenth of a
+    second, so that who asks often overtakes who waits. False after BUSY_SECONDS."""
+    raw = connection.connection.dbapi_connection
+    assert raw is not None
+    waited = 0.0
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while waited < BUSY_SECONDS:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                return True
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    return False
+            pause = 0.0002 if waited < 0.01 else 0.002
+            waited += pause
+            time.sleep(pause)
+        return False
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
 
 
 def _postgresql_engine(settings: Settings) -> Engine:

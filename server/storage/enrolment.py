@@ -7,15 +7,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, insert, select
+from sqlalchemy import and_, bindparam, func, insert, select, update
 
 from server.storage.database import Transaction
-from server.storage.schema import Enrolment, PersonLink, ReportingUnit
+from server.storage.schema import Enrolment, Member, PersonLink, ReportingUnit
 
 ENROLMENT: Any = Enrolment.__table__  # type: ignore[attr-defined]
+MEMBER: Any = Member.__table__  # type: ignore[attr-defined]
 PERSON: Any = PersonLink.__table__  # type: ignore[attr-defined]
 UNIT: Any = ReportingUnit.__table__  # type: ignore[attr-defined]
 _AT_ONCE = 500
+_WITHDRAWN = "withdrawn|0000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ _LATEST_SPELLS = (
 _LATEST_PERSONS = select(PERSON.c.patient, PERSON.c.system, PERSON.c.value).where(
     PERSON.c.key.in_(select(func.max(PERSON.c.key)).where(PERSON.c.patient.in_(_PATIENTS)).group_by(PERSON.c.patient))
 )
+_KNOWN_MEMBERS = select(MEMBER.c.patient).where(MEMBER.c.patient.in_(_PATIENTS))
+_SET_ENROLLED = update(MEMBER).where(MEMBER.c.patient == bindparam("member")).values(enrolled=bindparam("words"))
 _UNIT_KEY = select(UNIT.c.key).where(and_(*[UNIT.c[name] == bindparam(name) for name in Unit.__slots__]))
 
 
@@ -75,7 +79,10 @@ def latest_spells(transaction: Transaction, patients: Collection[str]) -> dict[t
 
 
 def append_spells(transaction: Transaction, spells: Collection[Spell], recorded_at: int) -> None:
-    """Append these spells; they are the latest of their Coverages from now on. Units are made when they are new."""
+    """Append these spells; they are the latest of their Coverages from now on. Units are made when they are new.
+
+    ``member.enrolled`` follows in the same transaction.
+    """
     keys = {unit: unit_key(transaction, unit) for unit in {spell.unit for spell in spells} if unit is not None}
     rows = [
         {
@@ -90,6 +97,22 @@ def append_spells(transaction: Transaction, spells: Collection[Spell], recorded_
     ]
     if rows:
         transaction.execute(insert(ENROLMENT), rows)
+        _repeat_for_members(transaction, {spell.patient for spell in spells})
+
+
+def _repeat_for_members(transaction: Transaction, patients: Collection[str]) -> None:
+    """Write the latest spells of members where the token check reads them, as words ``line-of-business|until``."""
+    words: dict[str, set[str]] = {}
+    for (patient, _), spell in latest_spells(transaction, patients).items():
+        word = _WITHDRAWN if spell.unit is None else f"{spell.unit.line_of_business}|{spell.until}"
+        words.setdefault(patient, set()).add(word)
+    known = {row.patient for row in _of_patients(transaction, _KNOWN_MEMBERS, words)}
+    for patient, its in words.items():
+        enrolled = " ".join(sorted(its))
+        if patient in known:
+            transaction.execute(_SET_ENROLLED, {"member": patient, "words": enrolled})
+        else:
+            transaction.execute(insert(MEMBER), {"patient": patient, "environment": "production", "enrolled": enrolled})
 
 
 def latest_persons(transaction: Transaction, patients: Collection[str]) -> dict[str, tuple[str, str]]:

@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
@@ -130,28 +130,41 @@ class AnswerLedger:
 
 
 class EventLedger:
-    """The authorization server's and the commands' writer: rows commit in the same transaction as what they record."""
+    """The authorization server's and the commands' writer: rows commit in the same transaction as what they record.
+
+    Transactions run side by side, but for the moment in which one that recorded something writes its rows and commits: so the chain has
+    one order, and a transaction that holds the chain waits for nothing else. SQLite has one writer at a time anyhow; there the
+    threads of a process wait for each other here, where it costs nothing.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._chain = _Chain()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @contextmanager
     def transaction(self) -> Iterator["RecordingTransaction"]:
         """A transaction that can also ``record`` events; the chain moves only if it commits."""
-        with self._lock:
-            before = self._chain.sequence, self._chain.hash
-            committing = False
+        with ExitStack() as held:  # until the commit
+            if self._database.is_sqlite:
+                held.enter_context(self._lock)
+            before: tuple[int, bytes] | None = None
+            written = False
             try:
                 with self._database.transaction() as transaction:
-                    yield RecordingTransaction(transaction, self._chain)
-                    committing = True
+                    recording = RecordingTransaction(transaction)
+                    yield recording
+                    if recording.events:
+                        held.enter_context(self._lock)
+                        before = self._chain.sequence, self._chain.hash
+                        now = clock.now_microseconds()
+                        transaction.execute(INSERT, [self._chain.extend(event, now) for event in recording.events])
+                        written = True
             except BaseException:
-                if committing:
+                if written:
                     # Whether an interrupted commit took place is unknown: nothing may be chained behind it.
                     self._chain = _Chain()
-                else:
+                elif before is not None:
                     self._chain.sequence, self._chain.hash = before
                 raise
 
@@ -159,13 +172,13 @@ class EventLedger:
 class RecordingTransaction(Transaction):
     """A transaction with a ``record`` beside its statements."""
 
-    def __init__(self, transaction: Transaction, chain: _Chain) -> None:
+    def __init__(self, transaction: Transaction) -> None:
         super().__init__(transaction.connection)
-        self._chain = chain
+        self.events: list[LedgerEvent] = []
 
     def record(self, event: LedgerEvent) -> None:
-        """Write one ledger row as part of this transaction."""
-        self.execute(INSERT, self._chain.extend(event, clock.now_microseconds()))
+        """Write one ledger row as part of this transaction: as its last statement, in the order in which events are recorded."""
+        self.events.append(event)
 
 
 def rows_of_writer() -> Select[Any]:

@@ -3,40 +3,31 @@
 https://hl7.org/fhir/R4/compartmentdefinition-patient.html - no function here can name another member.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
-from server.storage import criteria
-from server.storage.criteria import REFERENCE, RESOURCE
+from server.storage import criteria, sorting
+from server.storage.criteria import MEMBER, REFERENCE, RESOURCE, visible
 from server.storage.database import Database
-from server.storage.query import Include, NothingCriterion, ReverseInclude, SearchQuery
-from server.storage.schema import DIRECTORY, NAMED, NAMES, LoadClock, ResourceVersion
+from server.storage.query import Criterion, Include, NothingCriterion, ReverseInclude, SearchQuery, SortKey
+from server.storage.schema import DIRECTORY, NAMES, LoadClock, ResourceVersion
+from server.storage.sorting import Place
 
 VERSION = ResourceVersion.__table__  # type: ignore[attr-defined]
 CLOCK = LoadClock.__table__  # type: ignore[attr-defined]
-MEMBER: Any = bindparam("patient")
 OWN_OR_SHARED = (MEMBER, DIRECTORY)
-
-
-def _visible(table: Any) -> Any:
-    """Rows of this member, of the directory, or named by a resource of this member."""
-    naming = exists().where(
-        REFERENCE.c.patient == MEMBER,
-        REFERENCE.c.target_id == table.c.id,
-        REFERENCE.c.target_type == table.c.type,
-        REFERENCE.c.parameter == NAMES,
-    )
-    return or_(table.c.patient.in_(OWN_OR_SHARED), and_(table.c.patient == NAMED, naming))
 
 
 MAXIMUM_ITERATIONS = 5
 """How deep ``_include:iterate`` follows references."""
+View = Callable[[str], tuple[Criterion, ...] | None]
+"""What resources of a type must meet to be seen at all: nothing (), criteria, or None: none of them is."""
 
 
 class StoredResource(NamedTuple):
@@ -57,13 +48,15 @@ _STORED = StoredResource._make
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of matches; ``more`` tells whether another follows. Only a first page (``after`` 0) counts: the total over all
-    pages, and the load watermark it was read at."""
+    """A page of matches, and the places in the order of the first and the last; ``more`` tells whether another follows, in the
+    direction in which it was asked for. Only a first page counts: the total over all pages (-1: not counted), and the load watermark it was read at."""
 
     matches: Sequence[StoredResource]
     more: bool
     total: int = 0
     watermark: int = 0
+    first: Place = ()
+    last: Place = ()
 
 
 def _columns(table: Any) -> list[Any]:
@@ -71,14 +64,15 @@ def _columns(table: Any) -> list[Any]:
 
 
 _CURRENT = _columns(RESOURCE)
+_WIDTH = len(_CURRENT)
 _READ = select(*_CURRENT).where(
-    RESOURCE.c.type == bindparam("type"), RESOURCE.c.id == bindparam("id"), _visible(RESOURCE)
+    RESOURCE.c.type == bindparam("type"), RESOURCE.c.id == bindparam("id"), visible(RESOURCE)
 )
 _VREAD = select(*_columns(VERSION)).where(
     VERSION.c.type == bindparam("type"),
     VERSION.c.id == bindparam("id"),
     VERSION.c.version == bindparam("version"),
-    _visible(VERSION),
+    visible(VERSION),
 )
 _TOMBSTONE = select(*_columns(VERSION)).where(
     VERSION.c.type == bindparam("type"),
@@ -87,6 +81,21 @@ _TOMBSTONE = select(*_columns(VERSION)).where(
     VERSION.c.deleted.is_(True),
 )
 _WATERMARK = select(CLOCK.c.loaded_at)
+
+
+@lru_cache(maxsize=512)
+def _read_seen(type: str, shapes: tuple[criteria.Shape, ...]) -> Select[Any]:
+    """The current version of one resource, if it is not deleted and meets criteria."""
+    return _READ.where(RESOURCE.c.deleted.is_(False), *criteria.conditions(shapes, shared=RESOURCES[type].is_directory))
+
+
+@lru_cache(maxsize=512)
+def _seen(type: str, shapes: tuple[criteria.Shape, ...], size: int) -> Select[Any]:
+    """Those of ``size`` keys whose resources meet criteria."""
+    return select(RESOURCE.c.key).where(
+        RESOURCE.c.key.in_([bindparam(f"k{n}") for n in range(size)]),
+        *criteria.conditions(shapes, shared=RESOURCES[type].is_directory),
+    )
 
 
 _NAMED_BY_MEMBER = select(REFERENCE.c.target_id).where(
@@ -109,15 +118,19 @@ def _belongs(type: str) -> Any:
 
 
 @lru_cache(maxsize=2048)
-def _search(type: str, shapes: tuple[criteria.Shape, ...], *, first: bool) -> Select[Any]:
-    """A page; a first one carries the total and the load watermark in every row: one question instead of three."""
-    counted = [_count(type, shapes).correlate(None).scalar_subquery(), _WATERMARK.scalar_subquery()] if first else []
-    return (
-        select(*_CURRENT, *counted)
-        .where(*_matching(type, shapes), RESOURCE.c.key > bindparam("after"))
-        .order_by(RESOURCE.c.key)
-        .limit(bindparam("limit"))
-    )
+def _search(
+    type: str,
+    shapes: tuple[criteria.Shape, ...],
+    sort: tuple[SortKey, ...],
+    *,
+    after: bool,
+    backwards: bool,
+    counted: bool,
+) -> Select[Any]:
+    """A page; one that counts carries the total and the load watermark in every row: one question instead of three."""
+    totals = [_count(type, shapes).correlate(None).scalar_subquery(), _WATERMARK.scalar_subquery()] if counted else []
+    page = select(*_CURRENT, *totals).where(*_matching(type, shapes))
+    return sorting.ordered(page, sort, after=after, backwards=backwards).limit(bindparam("limit"))
 
 
 @lru_cache(maxsize=2048)
@@ -126,17 +139,16 @@ def _count(type: str, shapes: tuple[criteria.Shape, ...]) -> Select[Any]:
 
 
 def _matching(type: str, shapes: tuple[criteria.Shape, ...]) -> list[Any]:
-    shared = RESOURCES[type].is_directory
-    conditions = [_belongs(type), RESOURCE.c.type == bindparam("type"), RESOURCE.c.deleted.is_(False)]
-    conditions += [criteria.condition(shape, number, shared=shared) for number, shape in enumerate(shapes)]
-    return conditions
+    own = [_belongs(type), RESOURCE.c.type == bindparam("type"), RESOURCE.c.deleted.is_(False)]
+    return own + criteria.conditions(shapes, shared=RESOURCES[type].is_directory)
 
 
 @lru_cache(maxsize=512)
 def _included(include: Include, size: int) -> Select[Any]:
-    """Current resources that the references of ``size`` resources name by the include's parameters."""
+    """Current resources that the references of ``size`` resources name by the include's parameters, each with the version that
+    is named ('' : whichever is current)."""
     named = (
-        select(REFERENCE.c.target_type, REFERENCE.c.target_id)
+        select(REFERENCE.c.target_type, REFERENCE.c.target_id, REFERENCE.c.target_version)
         .where(
             REFERENCE.c.resource.in_([bindparam(f"k{n}") for n in range(size)]),
             REFERENCE.c.parameter.in_([bindparam(f"p{n}", value) for n, value in enumerate(include.parameters)]),
@@ -146,9 +158,9 @@ def _included(include: Include, size: int) -> Select[Any]:
         .subquery()
     )
     return (
-        select(*_CURRENT)
+        select(*_CURRENT, named.c.target_version)
         .join(named, (RESOURCE.c.type == named.c.target_type) & (RESOURCE.c.id == named.c.target_id))
-        .where(_visible(RESOURCE), RESOURCE.c.deleted.is_(False))
+        .where(visible(RESOURCE), RESOURCE.c.deleted.is_(False))
         .order_by(RESOURCE.c.key)
     )
 
@@ -180,6 +192,13 @@ def _padded(values: Sequence[Any]) -> dict[str, Any]:
     return {f"k{n}": values[min(n, len(values) - 1)] for n in range(size)}
 
 
+def _places(rows: Sequence[Any], width: int) -> tuple[Place, Place]:
+    """Where the first and the last row stand in the order: their sort values, which follow ``width`` columns, and their keys."""
+    if not rows:
+        return (), ()
+    return (*rows[0][width:], rows[0][0]), (*rows[-1][width:], rows[-1][0])
+
+
 class PatientCompartment:
     """What one member may see: their own resources and the shared directory. A foreign id and an unknown id look the same."""
 
@@ -203,6 +222,12 @@ class PatientCompartment:
             found = await self._fetch(_TOMBSTONE, type=type, id=id)
         return found[0] if found else None
 
+    async def read_seen(self, type: str, id: str, seen: tuple[Criterion, ...]) -> StoredResource | None:
+        """The current version if it meets criteria, else None: a tombstone meets none, since it has nothing to be judged by."""
+        shapes, values = criteria.shapes_and_values(seen)
+        found = await self._fetch(_read_seen(type, shapes), type=type, id=id, **values)
+        return found[0] if found else None
+
     async def vread(self, type: str, id: str, version: str) -> StoredResource | None:
         """That version, if it belonged to this member or the directory; a tombstone for every version of a resource that was
         retracted or has left this member; or None."""
@@ -217,17 +242,29 @@ class PatientCompartment:
         if any(isinstance(criterion, NothingCriterion) for criterion in query.criteria):
             return Page((), more=False, watermark=await self.watermark())
         shapes, values = criteria.shapes_and_values(query.criteria)
-        values["patient"], values["type"], values["after"] = self.patient, query.type, query.after
+        values["patient"], values["type"] = self.patient, query.type
         if query.after:
-            values["limit"] = query.count + 1
-            rows = await self._database.fetch(_search(query.type, shapes, first=False), values)
-            return Page(list(map(_STORED, rows[: query.count])), more=len(rows) > query.count)
-        values["limit"] = query.count
-        rows = await self._database.fetch(_search(query.type, shapes, first=True), values)
+            values |= sorting.values(query.after)
+        counted = query.counted and not query.after
+        values["limit"] = query.count if counted else query.count + 1
+        statement = _search(
+            query.type, shapes, query.sort, after=bool(query.after), backwards=query.backwards, counted=counted
+        )
+        rows = await self._database.fetch(statement, values)
+        if counted:
+            return await self._counted_page(rows, query)
+        page, more = rows[: query.count], len(rows) > query.count
+        if query.backwards:
+            page = page[::-1]
+        watermark = 0 if query.after else await self.watermark()
+        return Page([_STORED(row[:_WIDTH]) for row in page], more, -1, watermark, *_places(page, _WIDTH))
+
+    async def _counted_page(self, rows: Sequence[Any], query: SearchQuery) -> Page:
         if not rows:
             return Page((), more=False, watermark=await self.watermark())
-        total, watermark = rows[0][-2:]
-        return Page([_STORED(row[:-2]) for row in rows], total > len(rows), total, watermark or 0)
+        total, watermark = rows[0][_WIDTH : _WIDTH + 2]
+        stored = [_STORED(row[:_WIDTH]) for row in rows]
+        return Page(stored, total > len(rows), total, watermark or 0, *_places(rows, _WIDTH + 2))
 
     async def total(self, query: SearchQuery) -> int:
         """How many resources match, over all pages."""
@@ -238,25 +275,44 @@ class PatientCompartment:
         row = await self._database.fetch_one(_count(query.type, shapes), values)
         return int(row[0]) if row is not None else 0
 
-    async def included(self, query: SearchQuery, matches: Sequence[StoredResource]) -> list[StoredResource]:
-        """What ``_include`` and ``_revinclude`` add to a page: each resource once, and none that is a match."""
+    async def included(self, query: SearchQuery, matches: Sequence[StoredResource], view: View) -> list[StoredResource]:
+        """What ``_include`` and ``_revinclude`` add to a page: each resource once, and none that is a match.
+
+        What is out of view is neither added nor followed any further.
+        """
         found: dict[int, StoredResource] = {}
         seen = {match.key for match in matches}
         if matches:
             for reverse in query.reverse_includes:
-                self._add(found, seen, await self._pointing_at(reverse, query.type, matches))
+                if view(reverse.source_type) is not None:
+                    await self._add(found, seen, await self._pointing_at(reverse, query.type, matches), view)
             fresh: list[StoredResource] = list(matches)
             for iteration in range(MAXIMUM_ITERATIONS):
                 added: list[StoredResource] = []
                 for include in query.includes:
                     sources = [r for r in fresh if r.type == include.source_type]
                     if sources and (include.iterate or iteration == 0):
-                        values = _padded([r.key for r in sources])
-                        rows = await self._fetch(_included(include, len(values)), **values)
-                        added += self._add(found, seen, rows)
+                        added += await self._add(found, seen, await self._named_by(include, sources, view), view)
                 fresh = added
                 if not fresh:
                     break
+        return list(found.values())
+
+    async def _named_by(self, include: Include, sources: Sequence[StoredResource], view: View) -> list[StoredResource]:
+        """What the sources name, in the version they name: claims are about the coverage as it was.
+
+        Of a type seen in part the current version comes, because only that is judged here.
+        """
+        values = _padded([source.key for source in sources]) | {"patient": self.patient}
+        rows = await self._database.fetch(_included(include, len(values) - 1), values)
+        found: dict[int, StoredResource] = {}
+        for *columns, version in rows:
+            named = _STORED(columns)
+            if version not in ("", named.version) and view(named.type) == ():
+                (named,) = await self._fetch(_VREAD, type=named.type, id=named.id, version=version) or (named,)
+                if named.version == version:
+                    named = named._replace(key=-named.key)  # keys of the two tables are apart
+            found[named.key] = named
         return list(found.values())
 
     async def _pointing_at(
@@ -267,9 +323,27 @@ class PatientCompartment:
             _reverse_included(len(values)), type=reverse.source_type, target=type, parameter=reverse.parameter, **values
         )
 
-    @staticmethod
-    def _add(found: dict[int, StoredResource], seen: set[int], rows: Sequence[StoredResource]) -> list[StoredResource]:
-        added = [row for row in rows if row.key not in seen]
+    async def _add(
+        self, found: dict[int, StoredResource], seen: set[int], rows: Sequence[StoredResource], view: View
+    ) -> list[StoredResource]:
+        added = await self.in_view([row for row in rows if row.key not in seen], view)
         seen.update(row.key for row in added)
         found.update((row.key, row) for row in added)
         return added
+
+    async def in_view(self, rows: list[StoredResource], view: View) -> list[StoredResource]:
+        """The rows that may be seen, in the same order; asks the database only about types seen in part."""
+        hidden: set[int] = set()
+        for type in {row.type for row in rows}:
+            asked = view(type)
+            if asked == ():
+                continue
+            keys = [row.key for row in rows if row.type == type]
+            hidden.update(keys)
+            if asked is not None:
+                shapes, values = criteria.shapes_and_values(asked)
+                padded = _padded(keys)
+                values |= {"patient": self.patient, **padded}
+                kept = await self._database.fetch(_seen(type, shapes, len(padded)), values)
+                hidden.difference_update(row[0] for row in kept)
+        return [row for row in rows if row.key not in hidden] if hidden else rows

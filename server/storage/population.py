@@ -1,4 +1,4 @@
-"""The second door: questions over many members, for operator commands only (a test lists who imports it).
+"""The second door: questions over many members, for operator commands and clients' own tokens (a test lists who imports it).
 
 https://hl7.org/fhir/R4/compartmentdefinition.html - whatever asks for one member goes through PatientCompartment.
 """
@@ -6,15 +6,17 @@ https://hl7.org/fhir/R4/compartmentdefinition.html - whatever asks for one membe
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, false, func, select
+from sqlalchemy import bindparam, false, func, literal_column, select
 
+from server.specification.registry import MEMBER_TYPE
 from server.storage import authorization_events
 from server.storage.authorization_events import VisibleEvent
-from server.storage.criteria import RESOURCE
-from server.storage.database import Transaction
-from server.storage.schema import LoadClock
+from server.storage.criteria import REFERENCE, RESOURCE, TOKEN
+from server.storage.database import Database, Transaction
+from server.storage.schema import DIRECTORY, NAMED, NAMES, UNASSIGNED, LoadClock, Member
 
 CLOCK: Any = LoadClock.__table__  # type: ignore[attr-defined]
+MEMBER: Any = Member.__table__  # type: ignore[attr-defined]
 _COUNTS: Any = (
     select(RESOURCE.c.type, func.count().label("total"))
     .where(RESOURCE.c.deleted == false())
@@ -51,3 +53,53 @@ class Population:
     def loaded_at(self) -> int:
         """The load watermark in microseconds since 1970 UTC; 0 before the first load."""
         return int(self._transaction.scalar(select(CLOCK.c.loaded_at)) or 0)
+
+
+_MEMBER_OF = select(RESOURCE.c.patient).where(RESOURCE.c.type == bindparam("type"), RESOURCE.c.id == bindparam("id"))
+_MEMBER_NAMING = select(func.min(REFERENCE.c.patient)).where(
+    REFERENCE.c.parameter == literal_column(f"'{NAMES}'"),  # written out: the index is partial
+    REFERENCE.c.target_type == bindparam("type"),
+    REFERENCE.c.target_id == bindparam("id"),
+    *[REFERENCE.c.patient != nobody for nobody in (DIRECTORY, NAMED, UNASSIGNED)],
+)
+_IDENTIFIED = (
+    select(RESOURCE.c.patient)
+    .join_from(RESOURCE, TOKEN, TOKEN.c.resource == RESOURCE.c.key)
+    .where(
+        RESOURCE.c.type == bindparam("type", MEMBER_TYPE),
+        RESOURCE.c.deleted == false(),
+        TOKEN.c.parameter == bindparam("parameter"),
+        TOKEN.c.code == bindparam("code"),
+    )
+    .distinct()
+    .limit(2)
+)
+_IDENTIFIED_IN_SYSTEM = _IDENTIFIED.where(TOKEN.c.system == bindparam("system"))
+_ENVIRONMENT = select(MEMBER.c.environment).where(MEMBER.c.patient == bindparam("member"))
+
+
+class MemberIndex:
+    """Which member a client's own token asks about; what it is then told comes through that member's PatientCompartment."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def member_of(self, type: str, id: str) -> str:
+        """The member that a resource belongs to, deleted or not; of several that name it, the first. '' when there is none."""
+        row = await self._database.fetch_one(_MEMBER_OF, {"type": type, "id": id})
+        patient = "" if row is None or row[0] == UNASSIGNED else str(row[0])
+        if patient == NAMED:
+            row = await self._database.fetch_one(_MEMBER_NAMING, {"type": type, "id": id})
+            patient = (row and row[0]) or ""
+        return patient
+
+    async def identified(self, parameter: str, system: str | None, code: str) -> list[str]:
+        """The members whose own resource has this identifier: none, one, or two of more. ``system`` None: of any."""
+        statement = _IDENTIFIED if system is None else _IDENTIFIED_IN_SYSTEM
+        values = {"parameter": parameter, "code": code} | ({} if system is None else {"system": system})
+        return [row[0] for row in await self._database.fetch(statement, values)]
+
+    async def environment(self, member: str) -> str | None:
+        """The member's mark, None without one (production)."""
+        row = await self._database.fetch_one(_ENVIRONMENT, {"member": member})
+        return None if row is None else str(row[0])

@@ -104,8 +104,62 @@ class NothingCriterion:
     """Nothing matches: the query names another member, or a value that cannot occur."""
 
 
+@dataclass(frozen=True, slots=True)
+class AnyOfCriterion:
+    """All criteria of one of the alternatives hold, or of several."""
+
+    alternatives: tuple[tuple[TokenCriterion, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainCriterion:
+    """The reference index of ``parameter`` names a resource that the member may see, of one of the types, that satisfies all of
+    that type's criteria."""
+
+    parameter: str
+    alternatives: tuple[tuple[str, tuple["Criterion", ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HasCriterion:
+    """A resource of ``source_type`` that the member may see satisfies all criteria, and names this one, of ``type``, by ``parameter``."""
+
+    type: str
+    source_type: str
+    parameter: str
+    criteria: tuple["Criterion", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What may be seen: every resource of the types in ``whole``; of a type in ``partly``, those that satisfy all its criteria."""
+
+    whole: tuple[str, ...]
+    partly: tuple[tuple[str, tuple["Criterion", ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReferredInSightCriterion:
+    """Every resource that the reference index of ``parameter`` names is in sight."""
+
+    parameter: str
+    sight: Sight
+
+
+@dataclass(frozen=True, slots=True)
+class NamedInSightCriterion:
+    """A resource of the member that is in sight names it (see ``schema.NAMES``)."""
+
+    sight: Sight
+
+
 Criterion = (
     TokenCriterion
+    | AnyOfCriterion
+    | ChainCriterion
+    | HasCriterion
+    | ReferredInSightCriterion
+    | NamedInSightCriterion
     | ReferenceCriterion
     | DateCriterion
     | StringCriterion
@@ -138,15 +192,28 @@ class ReverseInclude:
 
 
 @dataclass(frozen=True, slots=True)
+class SortKey:
+    """Order by what is indexed under ``parameter``; ``kind``: token, reference, date, string, _id or _lastUpdated."""
+
+    parameter: str
+    kind: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """One page of a search on one resource type: at most ``count`` matches with a key greater than ``after``."""
+    """One page of a search on one resource type: at most ``count`` matches behind the place ``after`` (() : the first page), or,
+    ``backwards``, those before it. ``counted``: whether the first page also says how many there are."""
 
     type: str
     criteria: tuple[Criterion, ...] = ()
     includes: tuple[Include, ...] = ()
     reverse_includes: tuple[ReverseInclude, ...] = ()
     count: int = 50
-    after: int = 0
+    after: tuple[int | str, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+    backwards: bool = False
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

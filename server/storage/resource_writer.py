@@ -57,6 +57,9 @@ _ASSIGN_INDEX = [
 _INDEX = {table: insert(table) for table in (*_INDEXES, AWAITED)}
 
 
+MILLISECOND = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceWrite:
     """A version to become the current one. ``deleted``: a tombstone without body and entries.
@@ -90,9 +93,11 @@ class ResourceWriter:
 
     @property
     def loaded_at(self) -> int:
-        """The moment of this load: now, or just after the load before it. Asking for it advances the clock."""
+        """The moment of this load: now, or just after the load before it, in whole milliseconds, so that it is the same in a
+        FHIR instant. Asking for it advances the clock."""
         if self._loaded_at is None:
-            self._loaded_at = max(clock.now_microseconds(), self._transaction.scalar(_READ_CLOCK) + 1)
+            earliest = max(clock.now_microseconds(), self._transaction.scalar(_READ_CLOCK) + 1)
+            self._loaded_at = -(-earliest // MILLISECOND) * MILLISECOND
             self._transaction.execute(_SET_CLOCK, {"now": self._loaded_at})
         return self._loaded_at
 

@@ -1,10 +1,13 @@
-"""All tables on one page. Every time is whole microseconds since 1970 UTC (BIGINT); every date is ISO text.
+"""All tables, those of the authorization server on a page of their own. Every time is whole microseconds since 1970 UTC (BIGINT); every date is ISO text.
 
 Versions and tombstones: https://hl7.org/fhir/R4/http.html#vread and #delete; the ledger: architecture, "One ledger".
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
+
+from server.storage.authorization_schema import Client
+from server.storage.columns import BYTEWISE, CLUSTERED, KEY, key_column, time_column
 
 DIRECTORY = ""
 """``patient`` of a resource that all members share."""
@@ -16,19 +19,6 @@ NAMED = "*"
 NAMES = "_names"
 """``parameter`` of the reference entries by which a resource gives its member to what it names."""
 
-_KEY = BigInteger().with_variant(Integer, "sqlite")
-_BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text compared byte by byte on both databases, so that starts-with is a range."""
-_CLUSTERED = {"sqlite_with_rowid": False}
-
-
-def _key() -> Column[int]:
-    return Column(_KEY, primary_key=True, autoincrement=True)
-
-
-def _time(nullable: bool = False) -> Column[int]:
-    return Column(BigInteger, nullable=nullable)
-
 
 class Resource(SQLModel, table=True):
     """The current version of every resource. ``hash`` is of the input as it came, without server-assigned meta."""
@@ -39,13 +29,13 @@ class Resource(SQLModel, table=True):
         Index("resource_by_member", "patient", "type", "key"),
         Index("resource_by_load", "patient", "loaded_at"),
     )
-    key: int | None = Field(default=None, sa_column=_key())
+    key: int | None = Field(default=None, sa_column=key_column())
     patient: str
     type: str
     id: str
     version: str
-    last_updated: int = Field(sa_column=_time())
-    loaded_at: int = Field(sa_column=_time())
+    last_updated: int = Field(sa_column=time_column())
+    loaded_at: int = Field(sa_column=time_column())
     deleted: bool = False
     hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -56,13 +46,13 @@ class ResourceVersion(SQLModel, table=True):
 
     __tablename__ = "resource_version"
     __table_args__ = (UniqueConstraint("type", "id", "version"), Index("version_by_member", "patient", "loaded_at"))
-    key: int | None = Field(default=None, sa_column=_key())
+    key: int | None = Field(default=None, sa_column=key_column())
     patient: str
     type: str
     id: str
     version: str
-    last_updated: int = Field(sa_column=_time())
-    loaded_at: int = Field(sa_column=_time())
+    last_updated: int = Field(sa_column=time_column())
+    loaded_at: int = Field(sa_column=time_column())
     deleted: bool = False
     hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -73,7 +63,7 @@ class LoadClock(SQLModel, table=True):
 
     __tablename__ = "load_clock"
     id: int = Field(default=1, primary_key=True)
-    loaded_at: int = Field(sa_column=_time())
+    loaded_at: int = Field(sa_column=time_column())
 
 
 class TokenIndex(SQLModel, table=True):
@@ -88,9 +78,9 @@ class TokenIndex(SQLModel, table=True):
             sqlite_where=text("patient = ''"),
             postgresql_where=text("patient = ''"),
         ),
-        _CLUSTERED,
+        CLUSTERED,
     )
-    resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
+    resource: int = Field(sa_column=Column(KEY, primary_key=True, autoincrement=False))
     parameter: str = Field(primary_key=True)
     code: str = Field(primary_key=True)
     system: str = Field(primary_key=True)
@@ -101,8 +91,18 @@ class ReferenceIndex(SQLModel, table=True):
     """Reference search entries of current versions; also what includes and reverse includes follow."""
 
     __tablename__ = "reference_index"
-    __table_args__ = (Index("reference_to_target", "patient", "target_id", "target_type"), _CLUSTERED)
-    resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
+    __table_args__ = (
+        Index("reference_to_target", "patient", "target_id", "target_type"),
+        Index(
+            "reference_that_names",
+            "target_type",
+            "target_id",
+            sqlite_where=text("parameter = '_names'"),
+            postgresql_where=text("parameter = '_names'"),
+        ),
+        CLUSTERED,
+    )
+    resource: int = Field(sa_column=Column(KEY, primary_key=True, autoincrement=False))
     parameter: str = Field(primary_key=True)
     target_type: str = Field(primary_key=True)
     target_id: str = Field(primary_key=True)
@@ -114,8 +114,8 @@ class DateIndex(SQLModel, table=True):
     """Date search entries of current versions: half-open intervals [low, high)."""
 
     __tablename__ = "date_index"
-    __table_args__ = (_CLUSTERED,)
-    resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
+    __table_args__ = (CLUSTERED,)
+    resource: int = Field(sa_column=Column(KEY, primary_key=True, autoincrement=False))
     parameter: str = Field(primary_key=True)
     low: int = Field(sa_column=Column(BigInteger, primary_key=True))
     high: int = Field(sa_column=Column(BigInteger, primary_key=True))
@@ -134,12 +134,12 @@ class StringIndex(SQLModel, table=True):
             sqlite_where=text("patient = ''"),
             postgresql_where=text("patient = ''"),
         ),
-        _CLUSTERED,
+        CLUSTERED,
     )
-    resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
+    resource: int = Field(sa_column=Column(KEY, primary_key=True, autoincrement=False))
     parameter: str = Field(primary_key=True)
     exact: str = Field(primary_key=True)
-    folded: str = Field(sa_column=Column(_BYTEWISE, nullable=False))
+    folded: str = Field(sa_column=Column(BYTEWISE, nullable=False))
     patient: str
 
 
@@ -148,7 +148,7 @@ class AwaitedReference(SQLModel, table=True):
 
     __tablename__ = "awaited_reference"
     __table_args__ = (Index("awaited_by_identifier", "target_type", "value"),)
-    resource: int = Field(sa_column=Column(_KEY, primary_key=True, autoincrement=False))
+    resource: int = Field(sa_column=Column(KEY, primary_key=True, autoincrement=False))
     target_type: str = Field(primary_key=True)
     system: str = Field(primary_key=True)
     value: str = Field(primary_key=True)
@@ -159,11 +159,11 @@ class PersonLink(SQLModel, table=True):
 
     __tablename__ = "person_link"
     __table_args__ = (Index("person_link_by_patient", "patient", "recorded_at"),)
-    key: int | None = Field(default=None, sa_column=_key())
+    key: int | None = Field(default=None, sa_column=key_column())
     patient: str
     system: str
     value: str
-    recorded_at: int = Field(sa_column=_time())
+    recorded_at: int = Field(sa_column=time_column())
 
 
 class ReportingUnit(SQLModel, table=True):
@@ -171,7 +171,7 @@ class ReportingUnit(SQLModel, table=True):
 
     __tablename__ = "reporting_unit"
     __table_args__ = (UniqueConstraint("line_of_business", "contract", "plan", "program", "issuer", "state"),)
-    key: int | None = Field(default=None, sa_column=_key())
+    key: int | None = Field(default=None, sa_column=key_column())
     line_of_business: str
     contract: str = ""
     plan: str = ""
@@ -186,13 +186,13 @@ class Enrolment(SQLModel, table=True):
 
     __tablename__ = "enrolment"
     __table_args__ = (Index("enrolment_by_patient", "patient", "coverage_id", "recorded_at"),)
-    key: int | None = Field(default=None, sa_column=_key())
+    key: int | None = Field(default=None, sa_column=key_column())
     patient: str
     coverage_id: str
-    unit: int | None = Field(sa_column=Column(_KEY, nullable=True))
+    unit: int | None = Field(sa_column=Column(KEY, nullable=True))
     start: str
     until: str
-    recorded_at: int = Field(sa_column=_time())
+    recorded_at: int = Field(sa_column=time_column())
 
 
 class Member(SQLModel, table=True):
@@ -207,241 +207,6 @@ class Member(SQLModel, table=True):
     enrolled: str = Field(default="", sa_column=Column(Text, nullable=False))
 
 
-class Client(SQLModel, table=True):
-    """A registered app. ``secret_hash`` is SHA-256 of a random secret; ``kind``: third-party, payer (its own portal), probe.
-
-    ``jwks`` (JSON) or ``jwks_uri``: the public keys of a private_key_jwt client. ``details``: its other RFC 7591 metadata, as JSON.
-    ``registration_hash``: SHA-256 of the RFC 7592 registration access token. ``registered_by``: operator, self or a statement's issuer.
-    """
-
-    __tablename__ = "client"
-    id: str = Field(primary_key=True)
-    name: str
-    kind: str = "third-party"
-    environment: str = "production"
-    status: str = "active"
-    authentication: str
-    secret_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-    redirect_uris: str = Field(sa_column=Column(Text, nullable=False))
-    scope: str = Field(default="", sa_column=Column(Text, nullable=False))
-    jwks: str = Field(default="", sa_column=Column(Text, nullable=False))
-    jwks_uri: str = ""
-    details: str = Field(default="{}", sa_column=Column(Text, nullable=False))
-    registration_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-    registered_by: str = "operator"
-    created_at: int = Field(sa_column=_time())
-    suspended_at: int | None = Field(default=None, sa_column=_time(nullable=True))
-    suspended_reason: str = ""
-
-
-class ClientDecision(SQLModel, table=True):
-    """Append-only: a decision on an app (``decision``: refused, suspended, resumed), by which published criterion and evidence,
-    by whom, the notice sent and the way to appeal (42 CFR 422.119(e))."""
-
-    __tablename__ = "client_decision"
-    __table_args__ = (Index("client_decision_by_client", "client_id", "decided_at"),)
-    key: int | None = Field(default=None, sa_column=_key())
-    client_id: str
-    decision: str
-    criterion: str
-    evidence: str = Field(sa_column=Column(Text, nullable=False))
-    decided_by: str
-    notice: str = Field(sa_column=Column(Text, nullable=False))
-    appeal: str = Field(sa_column=Column(Text, nullable=False))
-    decided_at: int = Field(sa_column=_time())
-
-
-class Account(SQLModel, table=True):
-    """A member's or representative's sign-in. ``password_hash`` is argon2; ``failures`` counts wrong passwords in a row.
-
-    ``totp_secret`` is encrypted with the secret key; ``totp_step`` is the last time step used. An account of the payer's own
-    OpenID provider has ``issuer`` and ``subject``, and no password ('').
-    """
-
-    __tablename__ = "account"
-    __table_args__ = (Index("account_by_subject", "issuer", "subject"),)
-    id: str = Field(primary_key=True)
-    username: str = Field(unique=True)
-    password_hash: str
-    display_name: str
-    created_at: int = Field(sa_column=_time())
-    failures: int = 0
-    failed_at: int = Field(default=0, sa_column=_time())
-    totp_secret: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-    totp_step: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
-    issuer: str = ""
-    subject: str = ""
-
-
-class AccountMember(SQLModel, table=True):
-    """Whom an account may act for: themself (``relationship`` self) or a member they represent.
-
-    ``authority``: self; minor (parent or guardian, until the member is of age); adult (court-ordered, or power of attorney); consent (of the
-    member). ``until``: its last day, ISO, '' open.
-    """
-
-    __tablename__ = "account_member"
-    account: str = Field(primary_key=True)
-    patient: str = Field(primary_key=True)
-    relationship: str = "self"
-    related_person: str = ""
-    authority: str = "self"
-    until: str = ""
-
-
-class SignInSession(SQLModel, table=True):
-    """A signed-in browser; the cookie is random and stored as SHA-256. ``provider_token``: the encrypted id_token of the
-    payer's own OpenID provider, for its logout."""
-
-    __tablename__ = "sign_in_session"
-    __table_args__ = (Index("sign_in_session_by_end", "expires_at"),)
-    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    account: str
-    authenticated_at: int = Field(sa_column=_time())
-    expires_at: int = Field(sa_column=_time())
-    provider_token: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-
-
-class AuthorizationRequest(SQLModel, table=True):
-    """A checked /authorize request while the member signs in and decides; its reference is random and stored as SHA-256."""
-
-    __tablename__ = "authorization_request"
-    __table_args__ = (Index("authorization_request_by_end", "expires_at"),)
-    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    client_id: str
-    parameters: str = Field(sa_column=Column(Text, nullable=False))
-    expires_at: int = Field(sa_column=_time())
-
-
-class PushedRequest(SQLModel, table=True):
-    """A pushed authorization request (RFC 9126), used once; its request_uri is random and stored as SHA-256."""
-
-    __tablename__ = "pushed_request"
-    __table_args__ = (Index("pushed_request_by_end", "expires_at"),)
-    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    client_id: str
-    parameters: str = Field(sa_column=Column(Text, nullable=False))
-    expires_at: int = Field(sa_column=_time())
-
-
-class Grant(SQLModel, table=True):
-    """What a member allowed an app: immutable but for its end, set once. ``actor``: self, representative, or system (no member).
-
-    ``withheld``: the consent categories left out, separated by spaces. ``duration``: as chosen (once, 13-months, until-revoked, online).
-    ``session_hash``: of the sign-in session, for ``online_access``. ``code_hash``: of its authorization code, so that a replay is
-    noticed. ``ended_code``: the stable error_code that the app is told.
-    """
-
-    __tablename__ = "grant"
-    __table_args__ = (
-        Index("grant_by_patient", "patient", "client_id"),
-        Index("grant_by_code", "code_hash"),
-        Index("grant_by_session", "session_hash"),
-    )
-    id: str = Field(primary_key=True)
-    client_id: str
-    account: str
-    patient: str
-    actor: str
-    fhir_user: str
-    scope: str = Field(sa_column=Column(Text, nullable=False))
-    created_at: int = Field(sa_column=_time())
-    expires_at: int = Field(sa_column=_time())
-    ended_at: int | None = Field(default=None, sa_column=_time(nullable=True))
-    ended_reason: str = ""
-    ended_code: str = ""
-    withheld: str = ""
-    duration: str = ""
-    session_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-    code_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-
-
-class AuthorizationCode(SQLModel, table=True):
-    """A one-time code, stored as SHA-256, consumed by one atomic delete; its grant keeps the hash, so that a replay is noticed."""
-
-    __tablename__ = "authorization_code"
-    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    grant_id: str
-    client_id: str
-    redirect_uri: str = Field(sa_column=Column(Text, nullable=False))
-    code_challenge: str
-    scope: str = Field(sa_column=Column(Text, nullable=False))
-    nonce: str = ""
-    authenticated_at: int = Field(sa_column=_time())
-    expires_at: int = Field(sa_column=_time())
-
-
-class AccessToken(SQLModel, table=True):
-    """An opaque bearer token, stored as SHA-256."""
-
-    __tablename__ = "access_token"
-    __table_args__ = (Index("access_token_by_grant", "grant_id"), Index("access_token_by_end", "expires_at"))
-    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    grant_id: str
-    client_id: str
-    scope: str = Field(sa_column=Column(Text, nullable=False))
-    issued_at: int = Field(sa_column=_time())
-    expires_at: int = Field(sa_column=_time())
-    revoked_at: int | None = Field(default=None, sa_column=_time(nullable=True))
-
-
-class RefreshToken(SQLModel, table=True):
-    """A refresh token, stored as SHA-256; rotated at each use, ``rotated_at`` once."""
-
-    __tablename__ = "refresh_token"
-    __table_args__ = (Index("refresh_token_by_grant", "grant_id"), Index("refresh_token_by_end", "expires_at"))
-    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    grant_id: str
-    client_id: str
-    scope: str = Field(sa_column=Column(Text, nullable=False))
-    issued_at: int = Field(sa_column=_time())
-    expires_at: int = Field(sa_column=_time())
-    rotated_at: int | None = Field(default=None, sa_column=_time(nullable=True))
-
-
-class SigningKey(SQLModel, table=True):
-    """An RS256 key for id_tokens; ``private_key`` is encrypted with the secret key. It is published from ``created_at``, signs from
-    ``active_at`` until a newer one does, and is published until ``retired_at``."""
-
-    __tablename__ = "signing_key"
-    kid: str = Field(primary_key=True)
-    private_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    created_at: int = Field(sa_column=_time())
-    active_at: int = Field(sa_column=_time())
-    retired_at: int | None = Field(default=None, sa_column=_time(nullable=True))
-
-
-class ClientAssertion(SQLModel, table=True):
-    """A ``jti`` that a client used in a signed assertion: it is refused until that assertion has expired (RFC 7523 section 3)."""
-
-    __tablename__ = "client_assertion"
-    __table_args__ = (Index("client_assertion_by_end", "expires_at"),)
-    client_id: str = Field(primary_key=True)
-    jti_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    expires_at: int = Field(sa_column=_time())
-
-
-class Attempts(SQLModel, table=True):
-    """Failed guesses in a window of time, by what was guessed and from where; ``key`` is a SHA-256, no address is stored."""
-
-    __tablename__ = "attempts"
-    __table_args__ = (Index("attempts_by_end", "expires_at"), _CLUSTERED)
-    kind: str = Field(primary_key=True)
-    key: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    count: int = 0
-    expires_at: int = Field(sa_column=_time())
-
-
-class Permits(SQLModel, table=True):
-    """Requests that workers leased for a client in a window of time: the rate limit held across workers."""
-
-    __tablename__ = "permits"
-    __table_args__ = (_CLUSTERED,)
-    client_id: str = Field(primary_key=True)
-    window: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    leased: int = 0
-
-
 class AuthorizationEvent(SQLModel, table=True):
     """Append-only: what happened to a prior authorization and when. A mistake is put right by a later row that ``corrects`` it.
 
@@ -454,15 +219,15 @@ class AuthorizationEvent(SQLModel, table=True):
         Index("authorization_event_by_time", "at"),
         Index("authorization_event_by_authorization", "authorization", "at"),
     )
-    key: int | None = Field(default=None, sa_column=_key())
+    key: int | None = Field(default=None, sa_column=key_column())
     id: str
     event_type: str
-    at: int = Field(sa_column=_time())
+    at: int = Field(sa_column=time_column())
     authorization: str
     authorization_number: str
     patient: str
     coverage_id: str
-    unit: int | None = Field(default=None, sa_column=_time(nullable=True))
+    unit: int | None = Field(default=None, sa_column=time_column(nullable=True))
     priority: str
     drug: bool
     decision: str
@@ -472,7 +237,7 @@ class AuthorizationEvent(SQLModel, table=True):
     items: str = Field(sa_column=Column(Text, nullable=False))
     corrects: str
     hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    recorded_at: int = Field(sa_column=_time())
+    recorded_at: int = Field(sa_column=time_column())
 
 
 class LedgerRow(SQLModel, table=True):
@@ -483,10 +248,10 @@ class LedgerRow(SQLModel, table=True):
     """
 
     __tablename__ = "ledger"
-    __table_args__ = (Index("ledger_by_time", "at"), Index("ledger_by_patient", "patient", "at"), _CLUSTERED)
+    __table_args__ = (Index("ledger_by_time", "at"), Index("ledger_by_patient", "patient", "at"), CLUSTERED)
     writer: str = Field(primary_key=True)
     sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    at: int = Field(sa_column=_time())
+    at: int = Field(sa_column=time_column())
     kind: str
     request_id: str
     environment: str
@@ -504,3 +269,5 @@ class LedgerRow(SQLModel, table=True):
 
 
 METADATA = SQLModel.metadata
+"""Of both pages."""
+assert Client.metadata is METADATA

@@ -5,6 +5,7 @@ import html
 import re
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,9 +19,10 @@ from starlette.testclient import TestClient
 
 from server.authorization.clients import register
 from server.settings import Settings
+from server.storage.authorization_schema import Account, AccountMember
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
-from server.storage.schema import Account, AccountMember, LedgerRow, Resource
+from server.storage.schema import LedgerRow, Resource
 
 SCOPE = "openid fhirUser launch/patient offline_access patient/*.rs"
 REDIRECT_URI = "https://app.example/callback"
@@ -40,6 +42,12 @@ def hidden_fields(page: Response) -> dict[str, str]:
     return {name: html.unescape(value) for name, value in found}
 
 
+def ticked(page: Response) -> dict[str, str]:
+    """The boxes that a page's forms have ticked, and the choices made, as it comes."""
+    found = re.findall(r'<input type="(?:checkbox|radio)" name="([^"]*)" value="([^"]*)"[^>]* checked>', page.text)
+    return {name: html.unescape(value) for name, value in found}
+
+
 def redirect_parameters(response: Response) -> dict[str, str]:
     """The query of the URL that a redirect leads to."""
     return {name: values[0] for name, values in parse_qs(urlsplit(response.headers["location"]).query).items()}
@@ -56,6 +64,7 @@ def events(database: Database, *kinds: str) -> list[LedgerRow]:
 def add_people(database: Database) -> None:
     """Ada acts for herself; Grace for herself and two children, one of whom knows her by a record of her own; Bob for nobody."""
     names = {"p1": ("Ada", "Lovelace"), "p2": ("Grace", "Hopper"), "p3": ("Kid", "Hopper"), "p4": ("Baby", "Hopper")}
+    birth_dates = {"p1": "1970-12-10", "p2": "1980-12-09", "p3": "2016-02-29", "p4": "2026-01-31"}
     accounts = {"ada": "Ada Lovelace", "grace": "Grace Hopper", "bob": "Bob"}
     acts_for = [
         ("ada", "p1", "self", ""),
@@ -67,8 +76,10 @@ def add_people(database: Database) -> None:
     with Session(database.engine) as session:
         for id, (given, family) in names.items():
             name = [{"use": "official", "given": [given], "family": family}]
-            body = orjson.dumps({"resourceType": "Patient", "id": id, "name": name})
+            body = orjson.dumps({"resourceType": "Patient", "id": id, "name": name, "birthDate": birth_dates[id]})
             session.add(Resource(patient=id, type="Patient", id=id, body=body, **same))
+        related = orjson.dumps({"resourceType": "RelatedPerson", "id": "r3", "patient": {"reference": "Patient/p3"}})
+        session.add(Resource(patient="p3", type="RelatedPerson", id="r3", body=related, **same))
         for username, name in accounts.items():
             session.add(
                 Account(id=f"{username}-id", username=username, password_hash=HASH, display_name=name, created_at=0)
@@ -118,10 +129,21 @@ class SmartApp:
         page = self.web.get(location)
         return self.web.post("/sign-in", data={**hidden_fields(page), "username": username, "password": password})
 
-    def decide(self, page: Response, decision: str = "allow", patient: str | None = None) -> Response:
-        """Send the consent form."""
-        chosen = {} if patient is None else {"patient": patient}
-        return self.web.post("/consent", data={**hidden_fields(page), "decision": decision, **chosen})
+    def decide(
+        self,
+        page: Response,
+        decision: str = "allow",
+        patient: str | None = None,
+        withheld: Collection[str] = (),
+        duration: str | None = None,
+    ) -> Response:
+        """Send the consent form as it comes, but for whose information, the categories to take the tick from, and how long."""
+        data = {**hidden_fields(page), **ticked(page), "decision": decision}
+        data |= {} if patient is None else {"patient": patient}
+        data |= {} if duration is None else {"duration": duration}
+        for category in withheld:
+            del data[f"share-{category}"]
+        return self.web.post("/consent", data=data)
 
     def consent_page(self, username: str = "ada", **changes: str | None) -> Response:
         """Authorize and sign in, as far as the consent page."""
@@ -170,6 +192,16 @@ class SmartApp:
         assert response.status_code == 200, response.text
         answer: dict[str, Any] = response.json()
         return answer
+
+    def share(
+        self, username: str = "ada", withheld: Collection[str] = (), duration: str | None = None, **changes: str | None
+    ) -> dict[str, Any]:
+        """The whole dance of a member who takes ticks away or chooses how long; the token response."""
+        answer = self.decide(self.consent_page(username, **changes), withheld=withheld, duration=duration)
+        response = self.exchange(redirect_parameters(answer)["code"])
+        assert response.status_code == 200, response.text
+        token: dict[str, Any] = response.json()
+        return token
 
     def read(self, access_token: str, path: str = "Patient") -> int:
         """The status of a FHIR request with a token."""

@@ -1,6 +1,8 @@
 """OpenID Connect Core 1.0 sections 2 and 3.1.3, SMART App Launch 2.2 "Scopes for requesting identity data"."""
 
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,11 @@ from tests.authorization.smart_app import SCOPE, SmartApp
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
+def hash_of(access_token: str) -> str:
+    """``at_hash`` (OpenID Connect Core 1.0 section 3.1.3.6)."""
+    return urlsafe_b64encode(sha256(access_token.encode()).digest()[:16]).rstrip(b"=").decode()
+
+
 def claims_of(app: SmartApp, token: dict[str, Any]) -> dict[str, Any]:
     keys = KeySet.import_key_set(app.web.get("/jwks").json())
     return dict(jwt.decode(token["id_token"], keys, algorithms=["RS256"]).claims)
@@ -31,6 +38,7 @@ def test_the_id_token_is_signed_with_a_published_key(app: SmartApp, settings: Se
     claims = claims_of(app, token)
     issued = int(NOW.timestamp())
     assert 0 < len(claims.pop("sub")) < 256
+    assert claims.pop("at_hash") == hash_of(token["access_token"])
     assert claims == {
         "iss": settings.fhir_base,
         "aud": app.client_id,

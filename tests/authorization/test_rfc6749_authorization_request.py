@@ -4,7 +4,7 @@ import pytest
 from httpx2 import Response
 
 from server.authorization.authorization_request import CHECKS
-from server.authorization.clients import suspend
+from server.authorization.suspension import Decision, suspend
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
@@ -86,7 +86,7 @@ def test_a_bad_request_is_told_to_the_app(app: SmartApp, subtests: pytest.Subtes
         ({"code_challenge_method": None}, "invalid_request"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
         ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
-        ({"prompt": "none"}, "consent_required"),
+        ({"prompt": "none"}, "login_required"),
     ]:
         with subtests.test(changes=changes, error=error):
             answer = told_to_app(app.authorize(**changes))
@@ -125,10 +125,11 @@ def test_a_redirect_uri_sent_twice_is_not_trusted(app: SmartApp) -> None:
 
 
 def test_a_suspended_app_gets_a_page_with_the_reason(app: SmartApp, database: Database, settings: Settings) -> None:
-    suspend(EventLedger(database), settings, app.client_id, "it leaked “tokens”")
+    decision = Decision("credentials-exposed", "found", "Sam", notice="It leaked “tokens”.")
+    suspend(EventLedger(database), settings, app.client_id, decision)
     response = app.authorize()
     assert response.status_code == 400
-    assert "suspended: it leaked ?tokens?" in response.text
+    assert "It leaked ?tokens?" in response.text
 
 
 def test_a_refusal_of_a_known_app_is_in_the_ledger_and_of_an_unknown_one_is_not(

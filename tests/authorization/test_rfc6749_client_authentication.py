@@ -4,13 +4,15 @@ from base64 import b64encode
 
 import pytest
 
-from server.authorization.clients import resume, suspend
+from server.authorization.suspension import Decision, resume, suspend
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
 from tests.authorization.smart_app import SmartApp, events, new_app
 
 CONFIDENTIAL = ["client_secret_basic", "client_secret_post"]
+
+DECISION = Decision("credentials-exposed", "the secret stands in a public repository", "Sam")
 
 
 @pytest.fixture(params=CONFIDENTIAL)
@@ -73,12 +75,12 @@ def test_a_suspended_app_loses_access_on_the_next_request(
     app: SmartApp, database: Database, settings: Settings
 ) -> None:
     token = app.connect()
-    suspend(EventLedger(database), settings, app.client_id, "data was sold")
+    suspend(EventLedger(database), settings, app.client_id, DECISION)
     assert app.read(token["access_token"]) == 401
     response = app.refresh(token["refresh_token"])
     assert (response.status_code, response.json()["error"]) == (400, "unauthorized_client")
-    assert "data was sold" in response.json()["error_description"]
-    assert events(database, "refusal")[-1].detail.endswith("data was sold")
+    assert "credentials-exposed" in response.json()["error_description"]
+    assert "credentials-exposed" in events(database, "refusal")[-1].detail
     assert events(database, "app")[-1].interaction == "suspend"
 
 
@@ -105,9 +107,9 @@ def test_header_and_form_that_name_different_clients_are_refused(
 def test_a_suspension_is_lifted(app: SmartApp, database: Database, settings: Settings) -> None:
     token = app.connect()
     with pytest.raises(ValueError, match="not suspended"):
-        resume(EventLedger(database), settings, app.client_id)
-    suspend(EventLedger(database), settings, app.client_id, "a doubt")
-    resume(EventLedger(database), settings, app.client_id)
+        resume(EventLedger(database), settings, app.client_id, "Sam")
+    suspend(EventLedger(database), settings, app.client_id, DECISION)
+    resume(EventLedger(database), settings, app.client_id, "Sam")
     assert app.read(token["access_token"]) == 200
     row = events(database, "app")[-1]
-    assert (row.interaction, row.detail) == ("resume", "was suspended: a doubt")
+    assert (row.interaction, row.detail) == ("resume", "decided by Sam")

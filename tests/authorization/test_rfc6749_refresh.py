@@ -27,7 +27,9 @@ def test_a_refresh_gives_new_tokens_and_keeps_the_old_access_token_alive(app: Sm
     assert response.status_code == 200
     assert (response.headers["cache-control"], response.headers["pragma"]) == ("no-store", "no-cache")
     second = response.json()
-    assert set(second) == {"access_token", "token_type", "expires_in", "scope", "patient", "refresh_token"}
+    assert set(second) == {
+        *("access_token", "token_type", "expires_in", "scope", "patient", "refresh_token", "access_grant_expiration"),
+    }
     assert (second["scope"], second["patient"], second["expires_in"]) == (SCOPE, "p1", 3600)
     assert second["access_token"] != first["access_token"]
     assert second["refresh_token"] != first["refresh_token"]
@@ -99,6 +101,22 @@ def test_parallel_refreshes_all_succeed(app: SmartApp) -> None:
         answers = list(pool.map(lambda _: app.refresh(token["refresh_token"]).json(), range(4)))
     assert len({answer["refresh_token"] for answer in answers}) == 4
     assert {app.read(answer["access_token"]) for answer in answers} == {200}
+
+
+def test_parallel_uses_of_several_rotated_tokens_of_one_grant_end_it_once(
+    app: SmartApp, database: Database, settings: Settings
+) -> None:
+    with after(0):
+        tokens = [app.connect()]
+        for _ in range(3):
+            tokens.append(app.refresh(tokens[-1]["refresh_token"]).json())
+    with after(settings.refresh_grace_seconds), ThreadPoolExecutor(4) as pool:
+        rotated = [token["refresh_token"] for token in tokens[:3]]
+        answers = list(pool.map(app.refresh, rotated * 4))
+        answers += pool.map(lambda token: app.post("/revoke", {"token": token}), rotated)
+    assert [answer.status_code for answer in answers] == [*[400] * 12, *[200] * 3]
+    assert {answer.json()["error_code"] for answer in answers[:12]} == {"refresh_token_reused"}
+    assert [row.detail for row in events(database, "revocation")] == ["refresh token used after its rotation"]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def test_the_token_response_says_what_was_given(app: SmartApp) -> None:
     token = response.json()
     assert set(token) == {
         *("access_token", "token_type", "expires_in", "scope", "patient", "refresh_token", "id_token"),
+        "access_grant_expiration",
     }
     assert (token["token_type"], token["expires_in"], token["scope"], token["patient"]) == (
         *("Bearer", 3600, SCOPE, "p1"),
@@ -31,7 +32,9 @@ def test_the_token_response_says_what_was_given(app: SmartApp) -> None:
 
 def test_without_offline_access_there_is_no_refresh_token(app: SmartApp) -> None:
     token = app.connect(scope="launch/patient patient/Patient.rs")
-    assert set(token) == {"access_token", "token_type", "expires_in", "scope", "patient"}
+    assert set(token) == {
+        *("access_token", "token_type", "expires_in", "scope", "patient", "access_grant_expiration"),
+    }
 
 
 def test_tokens_codes_and_secrets_are_not_stored_as_they_are(app: SmartApp, database: Database) -> None:
@@ -101,7 +104,7 @@ def test_a_bad_token_request_is_answered_with_its_error(app: SmartApp, subtests:
         ({"redirect_uri": None}, 400, "invalid_grant"),
         ({"grant_type": None}, 400, "invalid_request"),
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
-        ({"grant_type": "client_credentials"}, 400, "unsupported_grant_type"),
+        ({"grant_type": "client_credentials"}, 400, "unauthorized_client"),
         ({"client_id": "nobody"}, 401, "invalid_client"),
         ({"client_id": None}, 401, "invalid_client"),
     ]:

@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from server.authorization.access import Access, TokenRefusedError, authenticate
-from server.authorization.identity import mark_test_member
+from server.authorization.accounts import mark_test_member
 from server.settings import Settings
 from server.storage.database import Database
 from tests.authorization.smart_app import SmartApp

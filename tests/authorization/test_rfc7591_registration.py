@@ -2,8 +2,10 @@
 
 import pytest
 
-from server.authorization.clients import register, suspend
-from server.authorization.identity import add_account, mark_test_member, members, sign_in
+from server.authorization.accounts import add_account, mark_test_member
+from server.authorization.authority import members
+from server.authorization.clients import register
+from server.authorization.identity import sign_in
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
@@ -88,7 +90,8 @@ def test_bad_registrations_say_what_is_wrong_in_one_line(
         ({"name": " "}, "name"),
         ({"name": "x" * 101}, "name"),
         ({"redirect_uris": []}, "redirect URI"),
-        ({"authentication": "private_key_jwt"}, "client_secret_basic"),
+        ({"authentication": "tls_client_auth"}, "client_secret_basic"),
+        ({"authentication": "private_key_jwt"}, "jwks"),
         ({"kind": "friend"}, "third-party"),
         ({"environment": "staging"}, "production"),
         ({"client_id": "no spaces"}, "client id"),
@@ -101,25 +104,14 @@ def test_bad_registrations_say_what_is_wrong_in_one_line(
             assert "\n" not in str(error.value)
 
 
-def test_suspending(ledger: EventLedger, settings: Settings, database: Database) -> None:
-    register(ledger, settings, "App", HTTPS, client_id="app-1")
-    for client_id, reason, words in (("nobody", "x", "no client"), ("app-1", " ", "reason")):
-        with pytest.raises(ValueError, match=words):
-            suspend(ledger, settings, client_id, reason)
-    suspend(ledger, settings, "app-1", "it sold data")
-    with pytest.raises(ValueError, match="already"):
-        suspend(ledger, settings, "app-1", "again")
-    assert [(row.interaction, row.detail) for row in events(database, "app")][1:] == [("suspend", "it sold data")]
-
-
 def test_an_account_is_made_once_and_then_updated(database: Database, ledger: EventLedger, settings: Settings) -> None:
     first = add_account(database, "Ada", "password one", "Ada", [("Patient/1", "self", ""), ("2", "Parent", "r2")])
-    again = add_account(database, "ada ", "password two", "Ada L.", [("3", "guardian", "RelatedPerson/r3")])
+    again = add_account(database, "ada ", "password two", "Ada L.", [("3", "guardian", "RelatedPerson/r3", "adult")])
     assert first.id == again.id
     assert sign_in(database, ledger, settings, "ada", "password one") is None
     assert sign_in(database, ledger, settings, "ada", "password two") == first.id
     with database.reading() as transaction:
-        (member,) = members(transaction, first.id)
+        (member,) = members(transaction, settings, first.id)
     assert (member.patient, member.relationship, member.actor, member.fhir_user, member.name) == (
         *("3", "guardian", "representative", "RelatedPerson/r3", "Member 3"),
     )

@@ -26,6 +26,7 @@ def test_an_access_token_in_force(app: SmartApp, settings: Settings) -> None:
         "iss": settings.fhir_base,
         "aud": settings.fhir_base,
         "patient": "p1",
+        "access_grant_expiration": "2027-12-02T12:00:00Z",
         "fhirUser": f"{settings.fhir_base}/Patient/p1",
     }
 

@@ -10,7 +10,8 @@ from starlette.testclient import TestClient
 
 from server import clock
 from server.app import create_app
-from server.authorization.identity import FAILURE_SECONDS, FAILURES_BEFORE_PAUSE, _one_of_few, add_account
+from server.authorization.accounts import add_account
+from server.authorization.identity import FAILURE_SECONDS, FAILURES_BEFORE_PAUSE, _one_of_few
 from server.settings import Settings
 from server.storage.database import Database
 from tests.authorization.smart_app import PASSWORD, SmartApp, events, hidden_fields

@@ -5,10 +5,12 @@ import re
 
 import pytest
 
-from server.authorization.clients import register, suspend
-from server.authorization.identity import mark_test_member
+from server.authorization.accounts import mark_test_member
+from server.authorization.clients import register
+from server.authorization.suspension import Decision, suspend
 from server.settings import Settings
 from server.specification.registry import RESOURCES
+from server.specification.standards import CONSENT_CATEGORIES
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
 from tests.authorization.smart_app import SCOPE, SmartApp, events, hidden_fields, new_app, redirect_parameters
@@ -22,17 +24,19 @@ def test_the_page_says_in_plain_words_what_is_asked(app: SmartApp, settings: Set
     text = words(app.consent_page().text)
     assert "Share health plan information with Health Notes?" in text
     assert "Information about Ada Lovelace" in text
+    for category in CONSENT_CATEGORIES:
+        assert f"{category.title} {category.contents}" in text
     for row in RESOURCES.values():
-        assert row.title in text
-    assert "Keep getting your information when you are not using the app" in text
+        assert bool(row.categories) or row.title in text
+    assert "Get your information also when you are not using the app" in text
     assert f"Health Notes is not part of {settings.payer_name}." in text
     assert "You can stop sharing whenever you like" in text
 
 
 def test_only_what_can_be_granted_is_asked(app: SmartApp) -> None:
     text = words(app.consent_page(scope="launch/patient patient/Coverage.rs patient/Nothing.rs").text)
-    assert RESOURCES["Coverage"].title in text
-    assert RESOURCES["ExplanationOfBenefit"].title not in text
+    assert "Your coverage" in text
+    assert "Your claims" not in text
     assert "This once: about 60 minutes from now." in text
 
 
@@ -147,7 +151,7 @@ def test_an_app_suspended_or_changed_meanwhile_gets_nothing(
     assert "location" not in moved.headers
     register(ledger, settings, "Health Notes", [app.redirect_uri], client_id=app.client_id)
     page = app.consent_page()
-    suspend(ledger, settings, app.client_id, "a reason")
+    suspend(ledger, settings, app.client_id, Decision("impersonation", "it looks like us", "Sam"))
     assert app.decide(page).status_code == 400
     assert events(database, "grant") == []
 

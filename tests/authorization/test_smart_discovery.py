@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from server.authorization import discovery
-from server.authorization.scopes import narrow
+from server.authorization.scopes import SYSTEM_CONTEXTS, narrow
 from server.settings import Settings
 from server.specification.standards import SMART_CAPABILITIES
 from server.storage.database import Database
@@ -16,7 +16,7 @@ DOCUMENTS = [
     "/fhir/.well-known/openid-configuration",
     "/.well-known/oauth-authorization-server/fhir",
 ]
-PROTOCOL = ["/token", "/revoke", "/introspect"]
+PROTOCOL = ["/token", "/revoke", "/introspect", "/par"]
 ORIGIN = "https://app.example"
 
 
@@ -40,12 +40,19 @@ def test_smart_configuration(app: SmartApp, settings: Settings) -> None:
     assert document["capabilities"] == list(SMART_CAPABILITIES)
     assert document["issuer"] == settings.fhir_base
     assert document["code_challenge_methods_supported"] == ["S256"]
-    assert document["grant_types_supported"] == ["authorization_code", "refresh_token"]
-    assert document["token_endpoint_auth_methods_supported"] == ["none", "client_secret_basic", "client_secret_post"]
+    assert document["grant_types_supported"] == ["authorization_code", "refresh_token", "client_credentials"]
+    assert document["token_endpoint_auth_methods_supported"] == [
+        *("none", "client_secret_basic", "client_secret_post", "private_key_jwt"),
+    ]
+    assert document["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
+    assert document["require_pushed_authorization_requests"] is False
+    assert {"client-confidential-asymmetric", "permission-online", "permission-offline"} <= set(
+        document["capabilities"]
+    )
     urls = {name: value for name, value in document.items() if name.endswith(("_endpoint", "_uri"))}
     assert set(urls) == {
         *("authorization_endpoint", "token_endpoint", "revocation_endpoint", "introspection_endpoint"),
-        *("management_endpoint", "jwks_uri"),
+        *("management_endpoint", "jwks_uri", "pushed_authorization_request_endpoint", "registration_endpoint"),
     }
     for url in urls.values():
         assert url.startswith(settings.base_url + "/")
@@ -63,7 +70,10 @@ def test_openid_configuration(app: SmartApp, settings: Settings) -> None:
 
 def test_every_supported_scope_can_be_granted_as_it_is_spelled(app: SmartApp) -> None:
     scopes = app.web.get(DOCUMENTS[0]).json()["scopes_supported"]
-    assert narrow(" ".join(scopes), "").scope.split() == scopes
+    for_jobs = [scope for scope in scopes if scope.startswith("system/")]
+    for_members = [scope for scope in scopes if scope not in for_jobs]
+    assert narrow(" ".join(for_members), "").scope.split() == for_members
+    assert narrow(" ".join(for_jobs), " ".join(for_jobs), SYSTEM_CONTEXTS).scope.split() == for_jobs
     assert {"openid", "launch/patient", "patient/*.rs", "patient/*.read", "user/Coverage.rs"} <= set(scopes)
 
 

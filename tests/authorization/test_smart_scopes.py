@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.authorization.scopes import narrow, parse, permissions
+from server.authorization.permissions import permissions
+from server.authorization.scopes import narrow, parse
 from server.specification.registry import RESOURCES
 from server.specification.standards import LAUNCH_SCOPES
 
@@ -53,7 +54,7 @@ def test_what_a_granted_scope_permits(scope: str, read: bool, search: bool) -> N
         ("patient/Claim.rs patient/Coverage.rs", "", "patient/Coverage.rs"),
         ("patient/Coverage.rs?status=active", "", ""),
         ("system/Coverage.rs", "", ""),
-        ("online_access launch launch/encounter", "", ""),
+        ("launch launch/encounter fhir_user", "", ""),
         ("user/Coverage.read", "patient/*.rs", "user/Coverage.read"),
         ("patient/*.rs", "patient/Coverage.rs patient/Patient.r", "patient/Patient.r patient/Coverage.rs"),
         ("patient/*.read", "patient/Coverage.rs", "patient/Coverage.read"),

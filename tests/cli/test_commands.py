@@ -10,11 +10,14 @@ import pytest
 
 from server import launcher
 from server.authorization import clients, identity
+from server.authorization.authority import members as members_of
 from server.settings import Settings
 from server.storage import migrate
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
 from tests.cli.command import PatientAccess
+
+DECISION = ("--criterion", "credentials-exposed", "--evidence", "a public repository", "--decided-by", "Sam")
 
 
 @pytest.fixture
@@ -90,16 +93,16 @@ def test_an_account_may_act_for_several_members(
     outcome = patient_access(
         *("account", "add", "--username", "jane", "--password", "correct horse", "--name", "Jane Doe"),
         *("--patient", "Patient/1", "--relationship", "self"),
-        *("--patient", "2", "--relationship", "parent", "--related-person", "", "--related-person", "r2"),
+        *("--patient", "2", "--relationship", "spouse", "--related-person", "", "--related-person", "r2"),
     )
     assert (outcome.code, outcome.err) == (0, "warning: no RelatedPerson r2 is loaded yet\n")
     assert outcome.out == "jane may sign in and act for 1, 2.\n"
     account = identity.sign_in(database, EventLedger(database), settings, "jane", "correct horse")
     assert account is not None
     with database.reading() as transaction:
-        members = identity.members(transaction, account)
+        members = members_of(transaction, settings, account)
     found = [(member.patient, member.relationship, member.related_person) for member in members]
-    assert found == [("1", "self", ""), ("2", "parent", "RelatedPerson/r2")]
+    assert found == [("1", "self", ""), ("2", "spouse", "RelatedPerson/r2")]
 
 
 def test_an_account_for_a_member_who_is_not_loaded_is_made_with_a_warning(patient_access: PatientAccess) -> None:
@@ -131,12 +134,14 @@ def test_a_public_app_is_registered_and_suspended(patient_access: PatientAccess,
     assert added.code == 0
     client_id = re.fullmatch(r"client_id +(\S+)\n", added.out)
     assert client_id is not None
-    suspended = patient_access("client", "suspend", client_id[1], "--reason", "asked to")
-    assert (suspended.code, suspended.out) == (0, f"{client_id[1]} is suspended.\n")
+    suspended = patient_access("client", "suspend", client_id[1], *DECISION)
+    assert suspended.code == 0
+    assert suspended.out.startswith(f"{client_id[1]} is suspended. It is told: ")
     with database.reading() as transaction:
         client = clients.find_client(transaction, client_id[1])
     assert client is not None
-    assert (client.status, client.suspended_reason, client.environment) == ("suspended", "asked to", "production")
+    assert (client.status, client.environment) == ("suspended", "production")
+    assert "(credentials-exposed)" in client.suspended_reason
 
 
 def test_a_confidential_app_gets_its_secret_once(patient_access: PatientAccess, database: Database) -> None:
@@ -158,7 +163,7 @@ def test_a_confidential_app_gets_its_secret_once(patient_access: PatientAccess, 
 
 
 def test_suspending_nobody_is_refused(patient_access: PatientAccess) -> None:
-    outcome = patient_access("client", "suspend", "nobody", "--reason", "x")
+    outcome = patient_access("client", "suspend", "nobody", *DECISION)
     assert (outcome.code, outcome.err) == (2, "error: no client has the id nobody\n")
 
 
@@ -198,17 +203,17 @@ def test_an_app_that_is_updated_keeps_what_is_not_given(patient_access: PatientA
     update = ("client", "add", "--id", "one", "--name", "One", "--redirect-uri", "https://app.example/a")
     limits = ("--confidential", "--environment", "test", "--kind", "payer", "--scope", "patient/Patient.rs")
     patient_access(*update, *limits)
-    patient_access("client", "suspend", "one", "--reason", "a doubt")
+    patient_access("client", "suspend", "one", *DECISION)
     outcome = patient_access(*update)
-    assert (outcome.code, "It stays suspended: a doubt" in outcome.out) == (0, True)
+    assert (outcome.code, "It stays suspended: The app's credentials" in outcome.out) == (0, True)
     with database.reading() as transaction:
         client = clients.find_client(transaction, "one")
     assert client is not None
     kept = (client.environment, client.kind, client.authentication, client.scope)
     assert kept == ("test", "payer", "client_secret_basic", "patient/Patient.rs")
-    assert patient_access("client", "resume", "one").out == "one is active again.\n"
+    assert patient_access("client", "resume", "one", "--decided-by", "Sam").out == "one is active again.\n"
     assert "suspended" not in patient_access(*update, "--public").out
-    again = patient_access("client", "resume", "one")
+    again = patient_access("client", "resume", "one", "--decided-by", "Sam")
     assert (again.code, again.err) == (2, "error: client one is not suspended\n")
 
 

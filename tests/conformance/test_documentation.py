@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from server import documentation
-from server.documentation import README, TABLES, rewritten
+from server.documentation import PLACES, README, TABLES, rewritten
 from server.settings import Settings
 from server.specification.registry import RESOURCES
 
@@ -14,18 +14,24 @@ ROOT = Path(__file__).parents[2]
 TEXT = README.read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_the_readme_s_tables_are_up_to_date(name: str) -> None:
-    assert TABLES[name]() in TEXT, f"the {name} table lags; run: make docs"
+@pytest.mark.parametrize(("path", "name"), [(path, name) for path, names in PLACES.items() for name in names])
+def test_the_tables_are_up_to_date(path: Path, name: str) -> None:
+    assert TABLES[name]() in path.read_text("utf-8"), f"the {name} table lags; run: make docs"
 
 
-def test_rewriting_the_readme_changes_nothing() -> None:
-    assert rewritten(TEXT) == TEXT
+def test_every_table_has_its_place() -> None:
+    assert sorted(name for names in PLACES.values() for name in names) == sorted(TABLES)
 
 
-def test_a_readme_without_a_place_for_a_table_is_refused() -> None:
+@pytest.mark.parametrize("path", PLACES)
+def test_rewriting_changes_nothing(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert rewritten(text, PLACES[path]) == text
+
+
+def test_a_file_without_a_place_for_a_table_is_refused() -> None:
     with pytest.raises(ValueError, match="settings"):
-        rewritten("# Title\n")
+        rewritten("# Title\n", ["settings"])
 
 
 def test_every_setting_and_every_resource_type_has_a_line() -> None:
@@ -48,7 +54,7 @@ def test_every_make_target_of_the_readme_exists() -> None:
 
 def test_every_command_of_the_readme_exists() -> None:
     known = documentation.commands_table()
-    for command in re.findall(r"patient-access ((?:account |client |report )?[a-z]+)", TEXT):
+    for command in re.findall(r"patient-access ((?:account |client |keys |report )?[a-z]+)", TEXT):
         assert f"`patient-access {command}`" in known, command
 
 

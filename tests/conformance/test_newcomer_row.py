@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server import documentation
-from server.authorization.consent import visible_data
+from server.authorization.consent_question import visible_data
 from server.authorization.scopes import narrow, supported_scopes
 from server.fhir.validation import validate
 from server.specification.administrative import EVERY_TYPE, PROVENANCE
@@ -156,7 +156,7 @@ def test_it_is_declared(world: World) -> None:
 def test_it_has_scopes_and_words_for_consent(world: World) -> None:
     assert f"user/{TYPE}.rs" in supported_scopes()
     assert narrow(f"patient/{TYPE}.read patient/{TYPE}.s", "").scope == f"patient/{TYPE}.read patient/{TYPE}.s"
-    assert visible_data(f"patient/{TYPE}.rs patient/Coverage.rs") == (RESOURCES["Coverage"].title, ROW.title)
+    assert visible_data(f"patient/{TYPE}.rs patient/Coverage.rs") == ("Your coverage", ROW.title)
     assert ROW.title in visible_data("patient/*.rs")
     searching = world.token(ANNA.member, f"patient/{TYPE}.s")
     assert world.served.get(TYPE, searching).status == 200

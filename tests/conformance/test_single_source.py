@@ -25,7 +25,8 @@ SQL = re.compile(
 )
 
 OPENS_THE_SECOND_DOOR = {
-    "server.cli": "operator commands: do the members of an account exist",
+    "server.fhir.named_member": "a client's own token, which is for no member: which one does its request name",
+    "server.account_commands": "operator commands: do the members of an account exist",
     "server.sandbox": "the sandbox: is the seed data loaded",
 }
 """Everybody's data, by importer, and why it must: a member's request never goes through here."""

@@ -5,9 +5,12 @@ https://hl7.org/fhir/R4/search.html#include
 
 import pytest
 
+from server.ingest.load import retract
+from tests.factories import coverage, explanation_of_benefit, patient, store
 from tests.lasting import World
 
 EOB = "ExplanationOfBenefit"
+ANNA = patient("anna")
 INCLUDES = {
     "the member": (f"_include={EOB}:patient", ["Patient/anna"]),
     "the provider and not the insurer": (f"_include={EOB}:provider", ["Practitioner/doctor"]),
@@ -92,3 +95,30 @@ def test_a_scope_to_search_alone_brings_no_includes(world: World) -> None:
     token = world.token("anna", "patient/ExplanationOfBenefit.s patient/Coverage.s patient/Patient.r")
     reply = world.served.get(f"{EOB}?_id=april&_include={EOB}:*", token)
     assert reply.ids("include") == ["Patient/anna"]
+
+
+def test_an_include_brings_the_version_that_is_referred_to(world: World) -> None:
+    """Claims are points in time: https://hl7.org/fhir/R4/references.html#Reference.reference (version specific)"""
+    coverages = [coverage("dated", ANNA, subscriberId=number) for number in ("first", "second")]
+    claims = [
+        explanation_of_benefit(name, ANNA, insurance=[{"focal": True, "coverage": {"reference": named}}])
+        for name, named in (
+            ("then", "Coverage/dated/_history/1"),
+            ("later", "Coverage/dated/_history/2"),
+            ("whenever", "Coverage/dated"),
+            ("never", "Coverage/dated/_history/9"),
+        )
+    ]
+    for records in ([coverages[0]], [coverages[1]], claims):
+        store(world.database, world.settings, records)
+    try:
+        for name, expected in (("then", "first"), ("later", "second"), ("whenever", "second"), ("never", "second")):
+            reply = world.get("anna", f"ExplanationOfBenefit?_id={name}&_include=ExplanationOfBenefit:coverage")
+            (included,) = reply.entries("include")
+            assert included["subscriberId"] == expected, name
+        both = world.get("anna", "ExplanationOfBenefit?_id=then,later&_include=ExplanationOfBenefit:coverage")
+        numbers = sorted(one["meta"]["versionId"] for one in both.entries("include"))
+        assert numbers == ["1", "2"]
+    finally:
+        names = ["Coverage/dated", *(f"ExplanationOfBenefit/{claim['id']}" for claim in claims)]
+        assert retract(world.database, world.settings, names).exit_code == 0

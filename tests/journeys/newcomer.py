@@ -35,7 +35,8 @@ def code_from_browser(address: str, username: str, password: str) -> str:
         forms = re.findall(r"<form[^>]*action=\"([^\"]*)\"[^>]*>(.*?)</form>", page, re.DOTALL)
         action, inside = next(form for form in forms if f'name="{next(iter(answers))}"' in form[1])
         hidden = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', inside)
-        fields = {name: html.unescape(value) for name, value in hidden} | answers
+        ticked = re.findall(r'<input type="(?:checkbox|radio)" name="([^"]*)" value="([^"]*)"[^>]* checked>', inside)
+        fields = {name: html.unescape(value) for name, value in hidden + ticked} | answers
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(at))
         return Request(urljoin(at, html.unescape(action)), urlencode(fields).encode(), {"Origin": origin})
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from seed_data.generate import LOGINS, resources
+from server.authorization.accounts import add_account
 from server.authorization.clients import register
-from server.authorization.identity import add_account
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger

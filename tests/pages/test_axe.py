@@ -25,10 +25,14 @@ PUBLIC = (
     "/docs/errors/token-expired",
     "/docs/limits",
     "/docs/sandbox",
+    "/docs/sandbox/members",
     "/docs/changelog",
     "/docs/members",
     "/docs/errors/unknown",
     "/sign-in",
+    "/sign-in?language=es",
+    "/docs/members?language=es",
+    "/authorize?client_id=nobody&language=es",
 )
 RUN = "() => axe.run(document, {runOnly: {type: 'tag', values: [%s]}})"
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
@@ -58,7 +62,11 @@ def test_a_public_page(page: Page, axe: str, running_sandbox: RunningSandbox, pa
     check(page, axe)
 
 
-def test_sign_in_consent_sample_app_and_account(page: Page, axe: str, running_sandbox: RunningSandbox) -> None:
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_sign_in_consent_sample_app_and_account(
+    page: Page, axe: str, running_sandbox: RunningSandbox, language: str
+) -> None:
+    page.goto(f"{running_sandbox.base_url}/sign-in?language={language}")
     page.goto(f"{running_sandbox.base_url}/try")
     page.get_by_role("button", name="Connect with").click()
     page.wait_for_selector("#username")
@@ -71,9 +79,20 @@ def test_sign_in_consent_sample_app_and_account(page: Page, axe: str, running_sa
     page.fill("#password", "castellanos-sandbox")
     page.keyboard.press("Enter")
     page.wait_for_selector("button[value=allow]")
+    assert page.locator("html").get_attribute("lang") == language
+    check(page, axe)
+    if page.locator("input[name=patient]:enabled:not([type=hidden])").count():
+        page.locator("input[name=patient]:enabled").first.check()
+    for box in page.get_by_role("checkbox").all():
+        box.uncheck()
+    page.locator("button[value=allow]").click()
+    page.wait_for_selector("[role=alert]")
     check(page, axe)
     page.context.clear_cookies()
     open_and_connect(page, running_sandbox)
     check(page, axe)
-    page.goto(f"{running_sandbox.base_url}/account")
+    page.goto(f"{running_sandbox.base_url}/account?language={language}")
+    check(page, axe)
+    page.get_by_role("button", name={"en": "Stop sharing", "es": "Dejar de compartir"}[language]).first.click()
+    page.wait_for_selector("[role=status]")
     check(page, axe)

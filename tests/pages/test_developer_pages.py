@@ -134,7 +134,13 @@ def test_the_authorization_errors_are_those_the_server_answers_with(app: SmartAp
 
 def test_limits_are_the_settings_of_this_server(deployment: Settings) -> None:
     unusual = deployment.model_copy(
-        update={"page_size": 17, "page_size_limit": 123, "access_token_seconds": 660, "refresh_token_days": 77}
+        update={
+            "page_size": 17,
+            "page_size_limit": 123,
+            "access_token_seconds": 660,
+            "refresh_token_days": 77,
+            "rate_limit_per_minute": 4321,
+        }
     )
     with TestClient(create_app(unusual), base_url=deployment.base_url) as client:
         text = text_of(client.get("/docs/limits").text)
@@ -142,7 +148,7 @@ def test_limits_are_the_settings_of_this_server(deployment: Settings) -> None:
         "17; with _count , up to 123",
         "11 minutes",
         "77 days",
-        "There is no limit on the number of requests",
+        "4,321 requests a minute",
     ):
         assert words in text
 

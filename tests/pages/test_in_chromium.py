@@ -137,10 +137,11 @@ def tab_to(page: Page, selector: str) -> None:
     raise AssertionError(f"{selector} cannot be reached by keyboard")
 
 
-def check(page: Page) -> None:
+def check(page: Page, language: str = "en") -> None:
     """What must be true of every page."""
     assert page.title()
-    assert page.locator("html[lang=en]").count() == 1
+    assert language
+    assert page.locator(f"html[lang={language}]").count() == 1
     assert page.locator("h1").count() == 1
     assert page.locator("main").count() == 1
     assert page.evaluate(UNLABELLED) == []

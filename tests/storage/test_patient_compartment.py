@@ -81,7 +81,9 @@ def test_includes_bring_each_resource_once(ask: Any) -> None:
             reverse_includes=(ReverseInclude("Provenance", "target"),),
         )
         page = await anna.search(query)
-        return sorted(f"{found.type}/{found.id}" for found in await anna.included(query, page.matches))
+        return sorted(
+            f"{found.type}/{found.id}" for found in await anna.included(query, page.matches, lambda _type: ())
+        )
 
     assert ask(included) == ["Organization/hospital", "Organization/payer", "Patient/anna", "Provenance/origin"]
 
@@ -91,7 +93,7 @@ def test_an_included_match_is_no_include(ask: Any) -> None:
         back = Include(EOB, ("patient",), iterate=True)
         query = SearchQuery("Patient", includes=(back,), reverse_includes=(ReverseInclude(EOB, "patient"),))
         page = await anna.search(query)
-        return sorted(found.id for found in await anna.included(query, page.matches))
+        return sorted(found.id for found in await anna.included(query, page.matches, lambda _type: ()))
 
     assert ask(included) == [f"claim-{number}" for number in range(7)]
 

@@ -86,6 +86,14 @@ def upgrade() -> None:
     op.create_index("grant_by_code", "grant", ["code_hash"], unique=False)
     op.create_index("grant_by_session", "grant", ["session_hash"], unique=False)
     op.add_column("member", sa.Column("enrolled", sa.Text(), nullable=False, server_default=""))
+    op.create_index(
+        "reference_that_names",
+        "reference_index",
+        ["target_type", "target_id"],
+        unique=False,
+        sqlite_where=sa.text("parameter = '_names'"),
+        postgresql_where=sa.text("parameter = '_names'"),
+    )
     op.create_index("refresh_token_by_end", "refresh_token", ["expires_at"], unique=False)
     op.add_column("sign_in_session", sa.Column("provider_token", sa.LargeBinary(), nullable=True))
     op.add_column("signing_key", sa.Column("active_at", sa.BigInteger(), nullable=False, server_default="0"))

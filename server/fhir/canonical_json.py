@@ -51,10 +51,10 @@ def parse(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def serialise(value: Any, *, sort_keys: bool = False) -> bytes:
-    """Compact JSON in UTF-8. Raises ValueError for what JSON in UTF-8 cannot carry (lone surrogates, huge integers, depth)."""
+def serialise(value: Any, *, sort_keys: bool = False, options: int = 0) -> bytes:
+    """JSON in UTF-8, compact unless the orjson ``options`` say otherwise. Raises ValueError for what JSON in UTF-8 cannot carry (lone surrogates, huge integers, depth)."""
     try:
-        return orjson.dumps(value, _decimal_text, orjson.OPT_SORT_KEYS if sort_keys else None)
+        return orjson.dumps(value, _decimal_text, options | (orjson.OPT_SORT_KEYS if sort_keys else 0))
     except orjson.JSONEncodeError as error:
         raise ValueError(str(error)) from None
 
