@@ -13,9 +13,9 @@ from seed_data.lives.happenings import Happenings, circle, conditions
 from seed_data.lives.people import Person, Segment, person
 from seed_data.members import Claim, Member, Spell
 
-WINDOW = {"full": 3 * 365, "claims": 420}
+WINDOW = {"full": 4 * 365, "claims": 420}
 """How many days before as-of a life is told for."""
-MOST_CLAIMS = {"full": 60, "claims": 15}
+MOST_CLAIMS = {"full": 72, "claims": 15}
 GUARDIAN_NUMBERS = 5_000_000
 """What is added to a child's number for the parent, who is nobody's number."""
 
