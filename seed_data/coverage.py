@@ -76,7 +76,7 @@ def covers(member: Member, draw: Random, as_of: date) -> list[Cover]:
     found: list[Cover] = []
     for number, (plan, start, end, late) in enumerate(_spells(member, as_of), 1):
         learned = late or (end or start) + timedelta(days=6)
-        record = _coverage(member, f"coverage-{member.key}-{number}", plan, start, end, as_of)
+        record = _coverage(member, f"coverage-{member.key}-{number}", plan, start, end)
         record["meta"]["lastUpdated"] = instant(draw, min(learned, as_of - timedelta(days=2)))
         found.append(Cover(plan, start, end, learned, record))
     return found
@@ -87,7 +87,7 @@ def coverages(member: Member, draw: Random, as_of: date) -> list[Record]:
     return [cover.record for cover in covers(member, draw, as_of)]
 
 
-def _coverage(member: Member, identity: str, plan: Plan, start: date, end: date | None, as_of: date) -> Record:
+def _coverage(member: Member, identity: str, plan: Plan, start: date, end: date | None) -> Record:
     row = PLANS[plan]
     covered = {"start": start.isoformat()} | ({"end": end.isoformat()} if end else {})
     return {
@@ -95,7 +95,7 @@ def _coverage(member: Member, identity: str, plan: Plan, start: date, end: date 
         "id": identity,
         "meta": {"lastUpdated": "", "profile": COVERAGE_PROFILES},
         "identifier": [identifier(f"{IDENTIFIERS}/member", member.card_number, type_code="MB")],
-        "status": "cancelled" if end and end < as_of else "active",
+        "status": "active",  # also when it has ended, as its period tells: cancelled is a Coverage that never was
         "type": concept(SOURCE_OF_PAYMENT, row.type, row.type_text),
         "subscriber": {"reference": f"Patient/{member.id}", "display": member.name},
         "subscriberId": member.card_number,

@@ -16,8 +16,8 @@ from seed_data.records import decisions, records
 
 PASSWORD_RULE = "the username, followed by -sandbox"  # noqa: S105 - a rule, no secret
 REFUSED = {"status": 401, "code": "member-disenrolled"}
-NOT_SEARCHED = {"Binary", "Medication"}
-"""Types of a member's records that are read, not searched for."""
+NOT_SEARCHED = {"Medication"}
+"""Everybody's, whoever they are prescribed to."""
 PROFILES = {
     "inpatient": "Inpatient-Institutional",
     "outpatient": "Outpatient-Institutional",
@@ -51,13 +51,13 @@ COLUMNS = {
 }
 
 
-def expected() -> dict[str, Any]:
-    """The document, for the usual seed and as-of date."""
+def expected(members: Iterable[Member] = EVERYONE) -> dict[str, Any]:
+    """The document of these personas, for the usual seed and as-of date."""
     return {
         "asOf": AS_OF.isoformat(),
         "passwordRule": PASSWORD_RULE,
         "columns": COLUMNS,
-        "members": [_member(member, ANSWERS[member.key]) for member in EVERYONE],
+        "members": [_member(member, ANSWERS[member.key]) for member in members],
     }
 
 

@@ -14,7 +14,17 @@ from seed_data.ndjson import write_lines
 from seed_data.personas import EVERYONE, LOGINS, MEMBERS, Login
 from seed_data.records import authorization_event_lines, records
 
-__all__ = ["AS_OF", "EVERYONE", "LOGINS", "SEED", "Login", "resources", "write_authorization_events", "write_ndjson"]
+__all__ = [
+    "AS_OF",
+    "EVERYONE",
+    "LOGINS",
+    "MEMBERS",
+    "SEED",
+    "Login",
+    "resources",
+    "write_authorization_events",
+    "write_ndjson",
+]
 
 SEED = 2026
 AS_OF = date(2026, 11, 1)

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from server import __version__, launcher
 from server.pages.try_page import CALLBACK
@@ -19,10 +20,14 @@ from server.storage.database import Database
 from server.storage.ledger import EventLedger
 from server.storage.population import Population
 
+if TYPE_CHECKING:
+    from seed_data.personas import Login
+
 VAR = Path("var")
 SEED = VAR / "seed"
 FINGERPRINT = VAR / "loaded.sha256"
 MANIFEST = VAR / "sandbox.json"
+EXPECTED = VAR / "expected.json"
 CONFIDENTIAL_CLIENT = "sandbox-confidential-app"
 SHOWN_LOGINS = ("vantongeren", "castellanos", "gallagher-ruiz")
 
@@ -84,7 +89,7 @@ def _fingerprint(settings: Settings) -> str:
     """Of everything the seeded database depends on: the generator, where it is loaded, and this version."""
     import seed_data
 
-    digest = sha256(f"{__version__} {migrate.head()} {settings.database_url}".encode())
+    digest = sha256(f"{__version__} {migrate.head()} {settings.database_url} {settings.sandbox_heavy}".encode())
     for path in sorted(Path(seed_data.__path__[0]).rglob("*")):
         if path.suffix in (".py", ".toml"):
             digest.update(path.name.encode() + path.read_bytes())
@@ -95,28 +100,44 @@ def _loaded(database: Database) -> str:
     """The fingerprint of what was loaded to the end, or '' when nothing was, or the database was made anew since."""
     with database.reading() as transaction:
         loaded = Population(transaction).loaded_at() > 0
-    return FINGERPRINT.read_text("utf-8") if loaded and FINGERPRINT.exists() else ""
+    return FINGERPRINT.read_text("utf-8") if loaded and FINGERPRINT.exists() and EXPECTED.exists() else ""
 
 
 def _seed(database: Database, settings: Settings) -> None:
-    """Generate the synthetic payer's records, load them, and let its members sign in."""
-    from seed_data.generate import LOGINS, write_authorization_events, write_ndjson
-    from server.authorization.accounts import add_account, mark_test_member
+    """Generate the synthetic payer's records, load them, let its members sign in, and write what is expected of each."""
+    from seed_data.expected import expected
+    from seed_data.generate import EVERYONE, MEMBERS, write_authorization_events, write_ndjson
     from server.ingest.load import load
 
     print("Generating the synthetic members' records ...", flush=True)
-    paths = [*write_ndjson(SEED), write_authorization_events(SEED)]
+    members = EVERYONE if settings.sandbox_heavy else MEMBERS
+    paths = [*write_ndjson(SEED, members=members), write_authorization_events(SEED)]
     with progress_bar("Loading") as advance:
         report = load(database, settings, paths, on_progress=advance)
     if report.exit_code:
         raise SandboxError(f"the seed data did not load: {report.rejected[:1] or report.not_loaded}")
-    for login in LOGINS:
+    add_sign_ins(database, settings)
+    EXPECTED.write_text(json.dumps(expected(members), indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def add_sign_ins(database: Database, settings: Settings) -> None:
+    """Let the synthetic members, and those who act for them, sign in; mark every member test."""
+    from server.authorization.accounts import add_account, mark_test_member
+
+    for login in _logins(settings):
         members = [
             (row.patient, row.relationship, row.related_person, row.authority, row.until) for row in login.acts_for
         ]
         add_account(database, login.username, login.password, login.display_name, members)
         for row in login.acts_for:
             mark_test_member(database, row.patient)
+
+
+def _logins(settings: Settings) -> "tuple[Login, ...]":
+    """The sign-ins of the members that this sandbox has."""
+    from seed_data.personas import FIVE_THOUSAND, LOGINS
+
+    return tuple(login for login in LOGINS if settings.sandbox_heavy or login.username != FIVE_THOUSAND.key)
 
 
 def _register_apps(database: Database, settings: Settings) -> Sandbox:
@@ -157,8 +178,6 @@ def _kept_secret(settings: Settings) -> str:
 
 def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
     """What programs read instead of the welcome: addresses, apps, sign-ins."""
-    from seed_data.personas import LOGINS
-
     stories = _stories()
     return {
         "base_url": settings.base_url,
@@ -178,7 +197,7 @@ def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
                 "story": stories.get(login.username, ""),
                 "patients": [patient for patient, _ in login.members],
             }
-            for login in sorted(LOGINS, key=lambda login: login.username not in SHOWN_LOGINS)
+            for login in sorted(_logins(settings), key=lambda login: login.username not in SHOWN_LOGINS)
         ],
     }
 
@@ -191,10 +210,13 @@ def sandbox_usernames() -> tuple[str, ...]:
 
 
 def _stories() -> dict[str, str]:
-    """What each member's records tell, by username."""
-    from seed_data.personas import MEMBERS
+    """Who each person is, and what a member's records tell, by username."""
+    from seed_data.personas import EVERYONE
 
-    return {member.key: member.story for member in MEMBERS}
+    own = {member.key: member.story for member in EVERYONE}
+    others = {row.person.key: row.person.story for member in EVERYONE for row in member.representatives}
+    guardians = {member.guardian.key: member.guardian.story for member in EVERYONE if member.guardian}
+    return others | guardians | own
 
 
 def welcome(settings: Settings) -> str:
@@ -216,6 +238,7 @@ def welcome(settings: Settings) -> str:
         "  Where to look next",
         f"    {settings.base_url}/try        a sample app, in the browser",
         f"    {settings.base_url}/docs       for developers",
+        f"    {settings.base_url}/docs/sandbox/members   all members, and what a correct app shows of each",
         f"    {settings.base_url}/account    a member's connected apps",
         "    README.md, 'Your first request'; all sign-ins are in " + str(MANIFEST),
         "",

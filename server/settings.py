@@ -165,6 +165,9 @@ class Settings(BaseSettings):
         None,
         description="The sandbox's own description of itself (test deployments only): the front door shows its sign-ins.",
     )
+    sandbox_heavy: bool = Field(
+        True, description="Load the sandbox's member with 5,000 claims too (patient-access sandbox only)."
+    )
     cookies_secure: bool | None = Field(None, description="Send cookies over https only. Unset: decided from BASE_URL.")
     log_requests: bool = Field(
         True, description="Write one line per FHIR answer to standard output (no PHI, no tokens)."

@@ -189,18 +189,21 @@ def create_router(settings: Settings) -> APIRouter:
 
     key = answer_key(settings)
 
+    def _no_members(request: Request) -> Response:
+        return pages.problem(request, 404, Message("Not found"), Message("There is no such page here."))
+
     @router.get(MEMBERS_PAGE)
     def sandbox_members(request: Request) -> Response:
         """A sandbox's members, one by one: how to sign in as each, and what a correct app shows."""
         if not key.raw:
-            return pages.problem(request, 404, Message("Not found"), Message("This server has no made-up members."))
+            return _no_members(request)
         return render("docs_sandbox_members.html", DOCS + "/sandbox", page_path=MEMBERS_PAGE, key=key)
 
     @router.get(EXPECTED)
     def expected(request: Request) -> Response:
         """The same for programs."""
         if not key.raw:
-            return pages.problem(request, 404, Message("Not found"), Message("This server has no made-up members."))
+            return _no_members(request)
         return Response(key.raw, media_type="application/json", headers={"Cache-Control": "no-cache"})
 
     @router.get(MEMBERS)

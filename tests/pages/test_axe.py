@@ -25,6 +25,7 @@ PUBLIC = (
     "/docs/errors/token-expired",
     "/docs/limits",
     "/docs/sandbox",
+    "/docs/sandbox/members",
     "/docs/changelog",
     "/docs/members",
     "/docs/errors/unknown",

@@ -3,6 +3,7 @@
 https://hl7.org/fhir/us/davinci-pdex/STU2/StructureDefinition-pdex-priorauthorization.html"""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +49,11 @@ def test_every_column_is_explained(document: dict[str, Any]) -> None:
     named = {name.partition(".")[2] for name in COLUMNS if "." in name}
     for member in document["members"]:
         assert set(member) - {"birthDate"} == named
+
+
+def test_the_columns_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "synthetic-members.md").read_text("utf-8")
+    assert all(f"| `{name}` | {meaning} |" in page for name, meaning in COLUMNS.items())
 
 
 def test_who_may_see_a_member_is_who_has_an_account_that_acts_for_it(document: dict[str, Any]) -> None:
