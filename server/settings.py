@@ -134,7 +134,10 @@ class Settings(BaseSettings):
         30, ge=5, le=1440, description="Lifetime of a member's sign-in session and of a pending authorization request."
     )
     guesses_per_account: int = Field(
-        10, ge=3, le=1000, description="Wrong guesses of one account's or app's secret in GUESS_MINUTES; then 429."
+        10,
+        ge=3,
+        le=1000,
+        description="Wrong guesses of an app's secret in GUESS_MINUTES, then 429; of an account in a row, then it pauses for a minute.",
     )
     guesses_per_address: int = Field(
         100, ge=3, le=100_000, description="Wrong guesses of any secret from one network address in GUESS_MINUTES."

@@ -39,6 +39,8 @@ PUSHED_PREFIX = "urn:ietf:params:oauth:request_uri:"
 """How the ``request_uri`` of a pushed request begins (RFC 9126 section 2.2)."""
 LONGEST_STATE = 4096
 """Characters: a longer one would make a redirect that browsers and proxies refuse."""
+LONGEST_NONCE = 1024
+"""Characters: it is kept, and stands in the id_token."""
 KEPT = (
     "response_type", "redirect_uri", "state", "code_challenge", "code_challenge_method", "nonce", "prompt", "max_age",
     "login_hint", "ui_locales",
@@ -135,6 +137,11 @@ def _state_short(asked: Asked) -> None:
         raise InvalidRequestError(f"'state' is longer than {LONGEST_STATE} characters, so it is not sent back.")
 
 
+def _nonce_short(asked: Asked) -> None:
+    if len(asked.get("nonce")) > LONGEST_NONCE:
+        raise InvalidRequestError(f"'nonce' is longer than {LONGEST_NONCE} characters; a random one has 43.")
+
+
 def _response_type_code(asked: Asked) -> None:
     if asked.get("response_type") != "code":
         raise UnsupportedResponseTypeError(describable(asked.get("response_type")) or "(none)")
@@ -156,7 +163,7 @@ def _aud_is_fhir_base(asked: Asked) -> None:
     base = asked.settings.fhir_base
     if not asked.get("aud"):
         raise InvalidRequestError(f"Missing 'aud': it must be the FHIR base, {base}")
-    if asked.get("aud").rstrip("/") != base:
+    if asked.get("aud").removesuffix("/") != base:
         raise InvalidRequestError(f"'aud' must be the FHIR base, {base}")
 
 
@@ -202,6 +209,7 @@ CHECKS: tuple[Check, ...] = (
     Check("redirect_uri registered", False, _redirect_uri_registered),
     Check("parameters sent once", True, _parameters_once),
     Check("state not too long", True, _state_short),
+    Check("nonce not too long", True, _nonce_short),
     Check("response_type code", True, _response_type_code),
     Check("no request object", True, _no_request_object),
     Check("aud is the FHIR base", True, _aud_is_fhir_base),

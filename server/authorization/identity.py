@@ -25,7 +25,6 @@ from server.storage.account_store import (
 from server.storage.database import Database, Transaction
 from server.storage.ledger import EventLedger, LedgerEvent, new_request_id
 
-FAILURES_BEFORE_PAUSE = 10
 PAUSE_MICROSECONDS = 60_000_000
 FAILURE_SECONDS = 0.25
 """How long every failed sign-in takes at least: what was looked up and written in between cannot be told from outside."""
@@ -54,7 +53,7 @@ def _one_of_few() -> Iterator[None]:
 def sign_in(database: Database, ledger: EventLedger, settings: Settings, username: str, password: str) -> str | None:
     """The account id when the password is right, else None, after the same work in every case. Raises BusyError.
 
-    Whoever asks keeps the answer None back until FAILURE_SECONDS have passed, without holding a thread. After ten wrong passwords in a
+    Whoever asks keeps the answer None back until FAILURE_SECONDS have passed, without holding a thread. After GUESSES_PER_ACCOUNT wrong passwords in a
     row an account pauses for a minute after each further one. A wrong password for an account that exists is a refusal in the
     ledger. An account with one-time codes is signed in only by its code (``totp``), which also forgets the failures.
     """
@@ -67,7 +66,7 @@ def sign_in(database: Database, ledger: EventLedger, settings: Settings, usernam
         return None
     with database.reading() as reading:  # again: while this one waited, others may have been wrong
         row = reading.first(ACCOUNT_BY_ID, {"account": row.id}) or row
-    paused = is_paused(row)
+    paused = is_paused(settings, row)
     if correct and not paused:
         if row.totp_secret is None:
             with database.transaction() as transaction:
@@ -77,16 +76,21 @@ def sign_in(database: Database, ledger: EventLedger, settings: Settings, usernam
     return None
 
 
-def is_paused(account: Row[Any]) -> bool:
+def is_paused(settings: Settings, account: Row[Any]) -> bool:
     """Whether an account does not sign anybody in just now, after too many failures."""
     pause_ends = account.failed_at + PAUSE_MICROSECONDS
-    return bool(account.failures >= FAILURES_BEFORE_PAUSE and clock.now_microseconds() < pause_ends)
+    return bool(account.failures >= settings.guesses_per_account and clock.now_microseconds() < pause_ends)
 
 
-def count_guess(transaction: Transaction, account: str) -> bool:
+def count_guess(transaction: Transaction, settings: Settings, account: str) -> bool:
     """Count a guess as wrong before it is looked at, so that parallel ones get no further; False when the account pauses."""
     now = clock.now_microseconds()
-    values = {"account": account, "most": FAILURES_BEFORE_PAUSE, "rested": now - PAUSE_MICROSECONDS, "moment": now}
+    values = {
+        "account": account,
+        "most": settings.guesses_per_account,
+        "rested": now - PAUSE_MICROSECONDS,
+        "moment": now,
+    }
     return transaction.execute(COUNT_GUESS, values) == 1
 
 

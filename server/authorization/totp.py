@@ -106,7 +106,7 @@ class OneTimeCodes:
             return False
         step = matching_step(self._secret(row), code)
         with database.transaction() as transaction:
-            paused = not count_guess(transaction, account)
+            paused = not count_guess(transaction, self._settings, account)
             values = {"account": account, "secret": row.totp_secret, "step": step}
             if not paused and step is not None and transaction.execute(USE_TOTP_STEP, values) == 1:
                 return True  # which also forgets the failures

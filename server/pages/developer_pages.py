@@ -15,7 +15,6 @@ from starlette.responses import JSONResponse, Response
 
 from server import __version__
 from server.authorization import app_criteria, client_assertion, discovery
-from server.authorization.identity import FAILURES_BEFORE_PAUSE
 from server.authorization.languages import Message
 from server.authorization.scopes import supported_scopes
 from server.authorization.software_statements import SoftwareStatements
@@ -127,7 +126,7 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
             "maximum_values": MAXIMUM_VALUES,
             "maximum_parameters": MAXIMUM_PARAMETERS,
             "maximum_body": MAXIMUM_BODY // 1024,
-            "failures": FAILURES_BEFORE_PAUSE,
+            "failures": settings.guesses_per_account,
         },
         DOCS + "/sandbox": lambda: {
             "logins": logins,

@@ -117,3 +117,9 @@ def test_a_login_hint_is_filled_in_if_it_is_short_and_printable(app: SmartApp, h
 def test_ui_locales_choose_the_language_of_the_pages(app: SmartApp) -> None:
     page = app.web.get(app.authorize(ui_locales="fr es-MX en").headers["location"])
     assert '<html lang="es"' in page.text
+
+
+def test_a_nonce_that_would_fill_an_id_token_is_refused(app: SmartApp) -> None:
+    assert app.authorize(nonce="n" * 1024).headers["location"].startswith("/sign-in")
+    answer = redirect_parameters(app.authorize(nonce="n" * 1025))
+    assert (answer["error"], "'nonce'" in answer["error_description"]) == ("invalid_request", True)

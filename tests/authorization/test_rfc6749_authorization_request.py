@@ -62,7 +62,7 @@ def test_aud_is_compared_with_and_without_a_trailing_slash(
 def test_a_missing_or_wrong_aud_gives_no_code_and_names_the_expected_value(
     app: SmartApp, settings: Settings, subtests: pytest.Subtests
 ) -> None:
-    for aud in [None, "", "https://elsewhere.example/fhir", "http://127.0.0.1:8000"]:
+    for aud in [None, "", "https://elsewhere.example/fhir", "http://127.0.0.1:8000", f"{settings.fhir_base}//"]:
         with subtests.test(aud=aud):
             answer = told_to_app(app.authorize(aud=aud))
             assert answer["error"] == "invalid_request"

@@ -11,11 +11,12 @@ from starlette.testclient import TestClient
 from server import clock
 from server.app import create_app
 from server.authorization.accounts import add_account
-from server.authorization.identity import FAILURE_SECONDS, FAILURES_BEFORE_PAUSE, _one_of_few
+from server.authorization.identity import FAILURE_SECONDS, _one_of_few
 from server.settings import Settings
 from server.storage.database import Database
 from tests.authorization.smart_app import PASSWORD, SmartApp, events, hidden_fields
 
+FAILURES_BEFORE_PAUSE: int = Settings.model_fields["guesses_per_account"].default
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 PAGES = ["/sign-in", "/account", "/consent", "/authorize"]
 
@@ -94,6 +95,22 @@ def test_an_account_pauses_after_many_failures_and_does_not_say_so(
         app.web.cookies.clear()
         attempt(app, "ada", "wrong")
         assert attempt(app, "ada", PASSWORD).status_code == 303
+
+
+def test_the_payer_sets_after_how_many_failures_an_account_pauses(
+    app: SmartApp, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.authorization.identity.FAILURE_SECONDS", 0.0)
+    settings = app.settings.model_copy(update={"guesses_per_account": 3})
+    with (
+        clock.set_to(NOW),
+        TestClient(create_app(settings), base_url=settings.base_url, follow_redirects=False) as web,
+    ):
+        strict = SmartApp(web, settings, app.client_id)
+        for _ in range(3):
+            attempt(strict, "ada", "wrong")
+        assert attempt(strict, "ada", PASSWORD).status_code == 400
+        assert attempt(strict, "grace", PASSWORD).status_code == 303
 
 
 def test_a_session_ends_in_time(app: SmartApp, settings: Settings) -> None:

@@ -15,7 +15,6 @@ from starlette.testclient import TestClient
 from server import clock
 from server.app import create_app
 from server.authorization.accounts import reset_totp
-from server.authorization.identity import FAILURES_BEFORE_PAUSE
 from server.authorization.totp import OneTimeCodes, matching_step
 from server.settings import Settings
 from server.storage.database import Database
@@ -23,6 +22,7 @@ from server.storage.ledger import EventLedger
 from server.storage.schema import METADATA
 from tests.authorization.smart_app import SmartApp, add_people, events, hidden_fields, new_app
 
+FAILURES_BEFORE_PAUSE: int = Settings.model_fields["guesses_per_account"].default
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 STEP = timedelta(seconds=30)
 RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
