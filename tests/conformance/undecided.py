@@ -25,6 +25,7 @@ ABSENT_CODE_SYSTEMS = {
     "https://www.nubc.org/CodeSystem/PatDischargeStatus": LICENSED,
     "https://www.nubc.org/CodeSystem/PriorityTypeOfAdmitOrVisit": LICENSED,
     "https://www.nubc.org/CodeSystem/PointOfOrigin": LICENSED,
+    "https://www.nubc.org/CodeSystem/PointOfOriginNewborn": LICENSED,
     "https://x12.org/codes/claim-adjustment-reason-codes": LICENSED,
     "https://x12.org/codes/remittance-advice-remark-codes": LICENSED,
     "https://x12.org/codes/service-type-codes": LICENSED,
