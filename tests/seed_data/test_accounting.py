@@ -137,7 +137,9 @@ def test_the_amounts_of_every_persona_add_up(claims: list[Record]) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 999_999), number=st.integers(1, 999_999), as_of=st.dates(date(2024, 1, 1), date(2030, 12, 31)))
+@given(
+    seed=st.integers(0, 999_999), number=st.integers(1, 999_999), as_of=st.dates(date(2024, 1, 1), date(2030, 12, 31))
+)
 def test_the_amounts_add_up_for_any_seed_member_and_date(seed: int, number: int, as_of: date) -> None:
     found = written(seed, number, as_of)
     for claim in claims_of(found):
