@@ -91,7 +91,7 @@ def loaded(kind: str, request: pytest.FixtureRequest, shared_data: Path) -> Iter
     """The seed data and the example data of others, loaded once and served."""
     seed = request.getfixturevalue("tmp_path_factory").mktemp("seed")
     with lasting_database(kind, request) as url, clock.set_to(NOW):
-        settings = settings_of(url)
+        settings = settings_of(url, former_members="allow")  # of all members, also of one who died
         database = Database(settings)
         load(database, settings, [*write_ndjson(seed), shared_data])
         statement = select(RESOURCE.c.patient, RESOURCE.c.type, RESOURCE.c.body).where(RESOURCE.c.deleted.is_(False))
