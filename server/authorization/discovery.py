@@ -39,7 +39,14 @@ def issuer(settings: Settings) -> str:
 
 def oauth_uris(settings: Settings) -> dict[str, str]:
     """The ``oauth-uris`` extension of the CapabilityStatement: name to absolute URL."""
-    paths = {"authorize": AUTHORIZE, "token": TOKEN, "revoke": REVOKE, "introspect": INTROSPECT, "manage": ACCOUNT}
+    paths = {
+        "authorize": AUTHORIZE,
+        "token": TOKEN,
+        "register": REGISTER,
+        "revoke": REVOKE,
+        "introspect": INTROSPECT,
+        "manage": ACCOUNT,
+    }
     return {name: settings.base_url + path for name, path in paths.items()}
 
 

@@ -90,7 +90,7 @@ def test_an_outcome_is_valid_and_links_to_its_page(row: ErrorCode) -> None:
 ANSWERS = {
     "Nothing": "type-not-served",
     "Patient/unknown": "resource-not-found",
-    "Patient/anna/$everything": "path-unknown",
+    "Patient/anna/$unknown": "path-unknown",
     "Patient?_count=many": "parameter-invalid",
     "Patient?_cursor=x": "cursor-invalid",
     "Patient?_format=xml": "format-not-supported",
