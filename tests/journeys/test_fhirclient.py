@@ -121,7 +121,7 @@ def test_a_member_who_declines_gives_the_app_nothing(running: Running) -> None:
         page = browser.press(page, "Sign in", username="vantongeren", password=PASSWORD["vantongeren"])
         page = browser.press(page, "Don't allow")
     assert page.query["error"] == "access_denied"
-    with pytest.raises(Exception, match="denied"):
+    with pytest.raises(Exception, match="did not allow"):
         client.handle_callback(page.url)
     assert not client.ready
     assert ledger_rows(running.database, kind="grant", patient="member-vantongeren") == []
