@@ -93,7 +93,7 @@ def test_the_sandbox_is_what_the_readme_says_and_starts_at_once_the_second_time(
     assert (tmp_path / "var" / "sandbox.json").stat().st_mode & 0o077 == 0
     other = free_port()
     before = processor_seconds()
-    with sandbox(tmp_path, other, second, WORKERS="2", SANDBOX_HEAVY="true"):
+    with sandbox(tmp_path, other, second, SANDBOX_HEAVY="true"):
         again = json.loads((tmp_path / "var" / "sandbox.json").read_text("utf-8"))
     assert "Loading" not in second.read_text("utf-8")
     # Tests run side by side: the work is measured here, the time on the clock by the check of a clean clone.
