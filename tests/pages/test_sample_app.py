@@ -128,7 +128,7 @@ def test_a_member_sees_coverage_claims_authorizations_medications_and_labs(
     assert "Physical therapy visits Approved" in text
     assert "Heart scan Denied" in text
     assert "asks for a simpler test first" in text
-    assert "asked for 12, 12 allowed, 3 used" in text
+    assert "asked for 12, 12 allowed, 0 used" in text
     medications = page.locator(".panel-medications").inner_text()
     assert "Lisinopril 10 mg tablets active" in medications
     assert "at Millbrook Pharmacy" in medications
