@@ -13,8 +13,6 @@ CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11 python3 /usr/bin/python
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST_ARGS ?= -n 2
-SHARED ?= ../shared
-PACKAGES ?= $(SHARED)/implementation-guides
 MEMBERS ?= 40
 VALIDATOR := tests/conformance/validator
 
@@ -29,8 +27,12 @@ test: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/pytest $(PYTEST_ARGS)
 
+.PHONY: .packages-named
+.packages-named:
+	@test -n "$(PACKAGES)" || { echo "name the folder of FHIR packages: make conformance PACKAGES=path/to/packages" >&2; exit 2; }
+
 # Needs a JDK (11 or later) and Maven, which fetches the validator once from Maven Central; PACKAGES is a folder of FHIR packages.
-conformance: .venv/.test var/conformance/classes/Validate.class
+conformance: .packages-named .venv/.test var/conformance/classes/Validate.class
 	$(BIN)/python -m tests.conformance.official_validator --packages "$(PACKAGES)" --members $(MEMBERS) $(CONFORMANCE_ARGS)
 
 var/conformance/jars/.fetched: $(VALIDATOR)/pom.xml

@@ -240,7 +240,7 @@ def main() -> int:
     if options.output:
         title = f"# The official HL7 validator over the personas and {options.members} generated members"
         more = ' CONFORMANCE_ARGS="--everything"' if options.everything else ""
-        command = f"    make conformance MEMBERS={options.members}{more}"
+        command = f"    make conformance PACKAGES=path/to/packages MEMBERS={options.members}{more}"
         about = f"{datetime.now(UTC):%Y-%m-%d}, {machine()}."
         options.output.write_text("\n".join([title, "", command, "", about, "", *lines]) + "\n", encoding="utf-8")
     return int(outcome.failed)
