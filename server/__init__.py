@@ -10,7 +10,7 @@
     1  specification            what this server promises, as data
     0  settings · clock         leaf modules
 
-``specification/administrative.py`` and ``financial.py`` hold THE ROWS: a resource type is one row there, and routes, metadata,
+``specification/administrative.py``, ``financial.py`` and ``clinical.py`` hold THE ROWS: a resource type is one row there, and routes, metadata,
 search, scopes and tests are computed from it. ``tests/conformance/test_floors.py`` keeps this picture true.
 """
 
