@@ -13,7 +13,7 @@ from server.storage import authorization_events
 from server.storage.authorization_events import VisibleEvent
 from server.storage.criteria import REFERENCE, RESOURCE, TOKEN
 from server.storage.database import Database, Transaction
-from server.storage.schema import DIRECTORY, NAMED, NAMES, UNASSIGNED, LoadClock, Member
+from server.storage.schema import DIRECTORY, HIDDEN, NAMED, NAMES, UNASSIGNED, LoadClock, Member
 
 CLOCK: Any = LoadClock.__table__  # type: ignore[attr-defined]
 MEMBER: Any = Member.__table__  # type: ignore[attr-defined]
@@ -57,7 +57,8 @@ class Population:
 
 _MEMBER_OF = select(RESOURCE.c.patient).where(RESOURCE.c.type == bindparam("type"), RESOURCE.c.id == bindparam("id"))
 _MEMBER_NAMING = select(func.min(REFERENCE.c.patient)).where(
-    REFERENCE.c.parameter == literal_column(f"'{NAMES}'"),  # written out: the index is partial
+    literal_column(HIDDEN),  # written out: the index is partial
+    REFERENCE.c.parameter == bindparam("names", NAMES),
     REFERENCE.c.target_type == bindparam("type"),
     REFERENCE.c.target_id == bindparam("id"),
     *[REFERENCE.c.patient != nobody for nobody in (DIRECTORY, NAMED, UNASSIGNED)],

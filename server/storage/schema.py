@@ -1,4 +1,4 @@
-"""All tables, those of the authorization server on a page of their own. Every time is whole microseconds since 1970 UTC (BIGINT); every date is ISO text.
+"""All tables, those of the authorization server and of reports on pages of their own. Every time is whole microseconds since 1970 UTC (BIGINT); every date is ISO text.
 
 Versions and tombstones: https://hl7.org/fhir/R4/http.html#vread and #delete; the ledger: architecture, "One ledger".
 """
@@ -8,6 +8,7 @@ from sqlmodel import Field, SQLModel
 
 from server.storage.authorization_schema import Client
 from server.storage.columns import BYTEWISE, CLUSTERED, KEY, key_column, time_column
+from server.storage.report_schema import LedgerDay
 
 DIRECTORY = ""
 """``patient`` of a resource that all members share."""
@@ -18,6 +19,9 @@ NAMED = "*"
 """``patient`` of a resource that belongs to every member one of whose resources names it (see ``NAMES``)."""
 NAMES = "_names"
 """``parameter`` of the reference entries by which a resource gives its member to what it names."""
+HIDDEN = "substr(parameter, 1, 1) = '_'"
+"""Which reference entries are no search parameter's. No ``=`` between a column and a constant: SQLite would prepare every statement
+that compares the column with a value anew for each value."""
 
 
 class Resource(SQLModel, table=True):
@@ -97,8 +101,8 @@ class ReferenceIndex(SQLModel, table=True):
             "reference_that_names",
             "target_type",
             "target_id",
-            sqlite_where=text("parameter = '_names'"),
-            postgresql_where=text("parameter = '_names'"),
+            sqlite_where=text(HIDDEN),
+            postgresql_where=text(HIDDEN),
         ),
         CLUSTERED,
     )
@@ -245,13 +249,20 @@ class LedgerRow(SQLModel, table=True):
 
     ``kind``: answer | grant | revocation | app | refusal. ``environment`` is production only if deployment, client and member all
     were. ``resources`` counts patient-specific resources in the answer. ``hash`` covers the previous hash and this row.
+
+    On PostgreSQL it is partitioned by month (see ``ledger_partitions``), which is why ``at`` is in the key: a sequence is one writer's own
+    all the same, and two rows of one are found by ``verify``.
     """
 
     __tablename__ = "ledger"
-    __table_args__ = (Index("ledger_by_time", "at"), Index("ledger_by_patient", "patient", "at"), CLUSTERED)
+    __table_args__ = (
+        Index("ledger_by_time", "at"),
+        Index("ledger_by_patient", "patient", "at"),
+        CLUSTERED | {"postgresql_partition_by": "RANGE (at)"},
+    )
     writer: str = Field(primary_key=True)
     sequence: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    at: int = Field(sa_column=time_column())
+    at: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     kind: str
     request_id: str
     environment: str
@@ -269,5 +280,6 @@ class LedgerRow(SQLModel, table=True):
 
 
 METADATA = SQLModel.metadata
-"""Of both pages."""
+"""Of all three pages."""
 assert Client.metadata is METADATA
+assert LedgerDay.metadata is METADATA
