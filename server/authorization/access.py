@@ -3,14 +3,15 @@
 https://www.rfc-editor.org/rfc/rfc6750 - opaque tokens, so that a revocation holds on the very next request.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from server import clock
 from server.authorization import enrolment
 from server.authorization.permissions import Permissions, permissions, system_permissions
 from server.settings import Settings
-from server.storage.authorization_store import ACCESS_BY_TOKEN, ACCESS_BY_TOKENS
+from server.storage.authorization_store import ACCESS_BY_GRANT, ACCESS_BY_TOKEN, ACCESS_BY_TOKENS
 from server.storage.client_store import SUSPENDED_REASON
 from server.storage.database import Database
 
@@ -19,6 +20,10 @@ SYSTEM = "system"
 """``actor`` of a client's own token (client credentials): it is for no member, and only its ``system/`` scopes permit anything."""
 UNKNOWN, REVOKED, EXPIRED, SUSPENDED = "unknown", "revoked", "expired", "suspended"
 """Why a token gives no access; also ``enrolment.DISENROLLED`` and ``enrolment.NOT_SERVED``."""
+
+_ACTOR, _GRANT_EXPIRES = 6, 7
+"""Columns of ``ACCESS_BY_GRANT``."""
+_NEVER = 1 << 62
 
 
 class TokenRefusedError(Exception):
@@ -51,6 +56,25 @@ async def authenticate(database: Database, settings: Settings, token: str) -> Ac
     row = await database.fetch_by_key(ACCESS_BY_TOKEN, ACCESS_BY_TOKENS, sha256(token.encode()).digest())
     if row is None:
         raise TokenRefusedError(UNKNOWN, "The access token is not known.")
+    return await _access(database, settings, row)
+
+
+async def access_of_grant(database: Database, settings: Settings, grant_id: str, scope: str) -> Access:
+    """The access that a grant gives now to work that began with a token of it and this scope, and goes on without one.
+
+    A client's own grant lasts no longer than its token, and what it began goes on while the client may act. Raises as ``authenticate``.
+    """
+    row = await database.fetch_one(ACCESS_BY_GRANT, {"grant": grant_id})
+    if row is None:
+        raise TokenRefusedError(UNKNOWN, "The grant is not known.")
+    columns = list(row)
+    if columns[_ACTOR] == SYSTEM:
+        columns[_GRANT_EXPIRES] = _NEVER
+    return await _access(database, settings, (scope, _NEVER, None, *columns))
+
+
+async def _access(database: Database, settings: Settings, row: Sequence[Any]) -> Access:
+    """What a row of the token check means. Raises TokenRefusedError."""
     (scope, expires_at, revoked_at, client_id, client_kind, client_status, client_environment) = row[:7]
     (grant_id, patient, actor, grant_expires_at, ended_at, fhir_user, member_environment, enrolled) = row[7:15]
     now = clock.now_microseconds()

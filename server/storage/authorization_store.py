@@ -42,10 +42,7 @@ RESOURCE: Table = Resource.__table__  # type: ignore[attr-defined]
 _HASH: BindParameter[bytes] = bindparam("key_hash")
 _NOW: BindParameter[int] = bindparam("moment")
 
-_ACCESS = select(
-    ACCESS_TOKEN.c.scope,
-    ACCESS_TOKEN.c.expires_at,
-    ACCESS_TOKEN.c.revoked_at,
+_OF_CLIENT_AND_MEMBER = (
     CLIENT.c.id,
     CLIENT.c.kind,
     CLIENT.c.status,
@@ -58,11 +55,22 @@ _ACCESS = select(
     GRANT.c.fhir_user,
     MEMBER.c.environment,
     MEMBER.c.enrolled,
+)
+_ACCESS = select(
+    ACCESS_TOKEN.c.scope, ACCESS_TOKEN.c.expires_at, ACCESS_TOKEN.c.revoked_at, *_OF_CLIENT_AND_MEMBER
 ).select_from(
     ACCESS_TOKEN.join(GRANT, GRANT.c.id == ACCESS_TOKEN.c.grant_id)
     .join(CLIENT, CLIENT.c.id == ACCESS_TOKEN.c.client_id)
     .outerjoin(MEMBER, MEMBER.c.patient == GRANT.c.patient)
 )
+ACCESS_BY_GRANT = (
+    select(*_OF_CLIENT_AND_MEMBER)
+    .select_from(
+        GRANT.join(CLIENT, CLIENT.c.id == GRANT.c.client_id).outerjoin(MEMBER, MEMBER.c.patient == GRANT.c.patient)
+    )
+    .where(GRANT.c.id == bindparam("grant"))
+)
+"""The same of a grant, for work that goes on without a token, without what is the token's own. Values: grant."""
 ACCESS_BY_TOKEN = _ACCESS.where(ACCESS_TOKEN.c.hash == bindparam("key"))
 """Everything the token check needs, in one row by primary keys. Values: key, a hash."""
 ACCESS_BY_TOKENS = _ACCESS.add_columns(ACCESS_TOKEN.c.hash).where(
