@@ -8,6 +8,7 @@ from sqlmodel import Field, SQLModel
 
 from server.storage.authorization_schema import Client
 from server.storage.columns import BYTEWISE, CLUSTERED, KEY, key_column, time_column
+from server.storage.export_schema import ExportJob
 from server.storage.report_schema import LedgerDay
 
 DIRECTORY = ""
@@ -280,6 +281,6 @@ class LedgerRow(SQLModel, table=True):
 
 
 METADATA = SQLModel.metadata
-"""Of all three pages."""
-assert Client.metadata is METADATA
+"""Of all pages."""
+assert Client.metadata is ExportJob.metadata is METADATA
 assert LedgerDay.metadata is METADATA
