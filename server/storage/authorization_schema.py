@@ -75,6 +75,15 @@ class Account(SQLModel, table=True):
     subject: str = ""
 
 
+class AccountRole(SQLModel, table=True):
+    """What an account may do beyond a member's own matters. ``role``: compliance (reads the reports' pages)."""
+
+    __tablename__ = "account_role"
+    account: str = Field(primary_key=True)
+    role: str = Field(primary_key=True)
+    granted_at: int = Field(sa_column=time_column())
+
+
 class AccountMember(SQLModel, table=True):
     """Whom an account may act for: themself (``relationship`` self) or a member they represent.
 

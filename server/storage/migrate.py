@@ -13,7 +13,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from server import clock
 from server.settings import Settings
+from server.storage import ledger_partitions
 from server.storage.database import Database
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -25,7 +27,8 @@ class SchemaError(Exception):
 
 
 def upgrade(database: Database) -> list[str]:
-    """Bring the schema up to date in one transaction; the revisions applied, oldest first (none: it was).
+    """Bring the schema up to date in one transaction, and make the ledger's partitions of the coming months on PostgreSQL; the
+    revisions applied, oldest first (none: it was up to date).
 
     Two processes that start together are safe: SQLite's write lock, or an advisory lock on PostgreSQL, makes one wait.
     Raises SchemaError when the database was migrated by a newer version of the server.
@@ -40,6 +43,7 @@ def upgrade(database: Database) -> list[str]:
             configuration = _configuration()
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")
+        ledger_partitions.ensure(transaction, clock.now_microseconds())
         return pending
 
 
