@@ -14,9 +14,17 @@ US_CORE = ImplementationGuide("hl7.fhir.us.core", "http://hl7.org/fhir/us/core",
 PDEX = ImplementationGuide("hl7.fhir.us.davinci-pdex", "http://hl7.org/fhir/us/davinci-pdex", ("2.0.0", "2.2.0"))
 HREX = ImplementationGuide("hl7.fhir.us.davinci-hrex", "http://hl7.org/fhir/us/davinci-hrex", ("1.0.0",))
 GUIDES = (CARIN, US_CORE, PDEX, HREX)
+R4 = ImplementationGuide("hl7.fhir.r4.core", "http://hl7.org/fhir", (FHIR_VERSION,))
+"""FHIR itself, where a guide's CapabilityStatement names a profile of it."""
 
-INSTANTIATES = (f"{CARIN.canonical}/CapabilityStatement/c4bb",)
-"""CapabilityStatements this server instantiates: the exact strings that conformance kits look for."""
+INSTANTIATES = (
+    f"{CARIN.canonical}/CapabilityStatement/c4bb",
+    f"{US_CORE.canonical}/CapabilityStatement/us-core-server",
+    f"{PDEX.canonical}/CapabilityStatement/pdex-server",
+    f"{PDEX.canonical}/CapabilityStatement/pdex-server-6-1",
+)
+"""CapabilityStatements this server instantiates, but for the rows of ``exceptions``: the exact strings that conformance kits look for,
+which have no version."""
 
 
 def carin(*ids: str) -> tuple[Profile, ...]:
@@ -32,6 +40,11 @@ def us_core(*ids: str) -> tuple[Profile, ...]:
 def pdex(*ids: str) -> tuple[Profile, ...]:
     """PDex profiles by StructureDefinition id."""
     return tuple(Profile(PDEX, id) for id in ids)
+
+
+def r4(*ids: str) -> tuple[Profile, ...]:
+    """Profiles of the core specification by StructureDefinition id."""
+    return tuple(Profile(R4, id) for id in ids)
 
 
 def hrex(*ids: str) -> tuple[Profile, ...]:

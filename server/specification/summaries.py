@@ -75,6 +75,16 @@ SUMMARY: dict[str, str] = {
         "fhirVersion format patchFormat implementationGuide rest(mode security resource operation) "
         "messaging(supportedMessage) document(mode profile)"
     ),
+    "SearchParameter": (
+        "url version name status experimental date publisher contact description useContext jurisdiction code base type"
+    ),
+    "OperationDefinition": (
+        "url version name title status kind experimental date publisher contact useContext jurisdiction "
+        "affectsState code base resource system type instance"
+    ),
+    "CompartmentDefinition": (
+        "url version name status experimental date publisher contact useContext code search resource(code param)"
+    ),
 }
 """Type to its elements marked as summary, separated by spaces; ``element(child …)``: of a backbone element only these children.
 ``value[x]``: whatever type was chosen."""
@@ -110,5 +120,8 @@ MANDATORY: dict[str, str] = {
     "Medication": "",
     "Binary": "contentType",
     "CapabilityStatement": "status date kind fhirVersion format",
+    "SearchParameter": "url name status description code base type",
+    "OperationDefinition": "name status kind code system type instance",
+    "CompartmentDefinition": "url name status code search",
 }
 """Type to its elements with a minimum cardinality of 1."""

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from server.specification.definitional import CAPABILITY_STATEMENT, DEFINITION_TYPES
 from server.specification.registry import RESOURCES
 from server.specification.summaries import MANDATORY, SUMMARY
 
@@ -24,7 +25,7 @@ def published(shared_data: Path) -> dict[str, Elements]:
     package = shared_data.parent / "implementation-guides" / "hl7.fhir.r4.core-4.0.1.tgz"
     if not package.exists():
         pytest.skip(f"no package at {package}")
-    wanted = {f"package/StructureDefinition-{type}.json": type for type in (*RESOURCES, "CapabilityStatement")}
+    wanted = {f"package/StructureDefinition-{type}.json": type for type in (*RESOURCES, CAPABILITY_STATEMENT, *DEFINITION_TYPES)}
     found = {}
     with tarfile.open(package) as archive:
         for member in archive:
@@ -45,7 +46,7 @@ def name(path: str) -> str:
 
 
 def test_every_served_type_has_a_row() -> None:
-    assert set(SUMMARY) == set(MANDATORY) == {*RESOURCES, "CapabilityStatement"}
+    assert set(SUMMARY) == set(MANDATORY) == {*RESOURCES, CAPABILITY_STATEMENT, *DEFINITION_TYPES}
 
 
 def test_rows_are_what_the_package_says(published: dict[str, Elements]) -> None:
