@@ -7,28 +7,41 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI
 
 from server import __version__
 from server.authorization import routes as authorization
-from server.authorization.discovery import oauth_uris
+from server.authorization.discovery import (
+    AUTHORIZATION_SERVER_METADATA,
+    OPENID_CONFIGURATION,
+    SMART_CONFIGURATION,
+    oauth_uris,
+)
 from server.authorization.keys import secret_key
 from server.authorization.registration import Registrations
 from server.authorization.registration_routes import create_registration_router
 from server.fhir.application import FHIRApplication
 from server.fhir.routing import Receive, Scope, Send
-from server.pages import account, developer_pages, front_door, openapi, register_app, try_page
+from server.pages import account, developer_pages, front_door, health, openapi, register_app, try_page
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
 
 FHIR = "/fhir"
-WELL_KNOWN = "/fhir/.well-known/"
+BELOW_FHIR = FHIR + "/"
+DOCUMENTS = frozenset((SMART_CONFIGURATION, OPENID_CONFIGURATION))
+"""Below the FHIR base, and yet the authorization server's."""
+METADATA_OF_ISSUER = AUTHORIZATION_SERVER_METADATA.removesuffix(FHIR)
+"""In front of the issuer's whole path: https://www.rfc-editor.org/rfc/rfc8414#section-3.1"""
 
 
 class Application:
-    """The ASGI application that uvicorn serves."""
+    """The ASGI application that uvicorn serves.
+
+    A BASE_URL may have a path: it is answered with that path in front, as a proxy passes it that changes nothing, and without it.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -50,7 +63,9 @@ class Application:
         self.web.include_router(account.create_router(self.database, settings, self.ledger))
         self.web.include_router(try_page.create_router(self.database, settings))
         self.web.include_router(developer_pages.create_router(settings))
+        self.web.include_router(health.create_router(self.database, settings))
         self.web.include_router(openapi.create_router(self.web.routes, settings))
+        self._prefix = urlsplit(settings.base_url).path
 
     @asynccontextmanager
     async def _lifespan(self, _web: FastAPI) -> AsyncIterator[None]:
@@ -65,12 +80,24 @@ class Application:
             self.database.engine.dispose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """FHIR paths to the FHIR API, everything else to FastAPI."""
+        """FHIR paths to the FHIR API, everything else, and the documents below /fhir/.well-known, to FastAPI."""
         path: Any = scope.get("path", "")
-        if scope["type"] == "http" and (path == FHIR or path.startswith("/fhir/")) and not path.startswith(WELL_KNOWN):
+        if self._prefix and scope["type"] == "http":
+            scope, path = self._below_prefix(scope, path)
+        if (path.startswith(BELOW_FHIR) or path == FHIR) and path not in DOCUMENTS and scope["type"] == "http":
             await self.fhir(scope, receive, send)
         else:
             await self.web(scope, receive, send)
+
+    def _below_prefix(self, scope: Scope, path: str) -> tuple[Scope, str]:
+        """The request as if BASE_URL had no path."""
+        if path.startswith(self._prefix + "/"):
+            path = path[len(self._prefix) :]
+        elif path == self._prefix:
+            path = "/"
+        elif path.startswith(METADATA_OF_ISSUER + self._prefix + "/"):
+            path = METADATA_OF_ISSUER + path.removeprefix(METADATA_OF_ISSUER + self._prefix)
+        return {**scope, "path": path, "raw_path": quote(path).encode()}, path
 
 
 def create_app(settings: Settings | None = None) -> Application:

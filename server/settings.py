@@ -4,6 +4,7 @@ A setting is read from the environment variable of the same name in capitals, e.
 """
 
 import json
+from datetime import date
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
@@ -154,11 +155,15 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Addresses or networks of the proxies in front, separated by commas: only their X-Forwarded-For is believed.",
+        description="Addresses or networks of the proxies in front, separated by commas: only their X-Forwarded-For and X-Forwarded-Proto are believed.",
     )
     software_statement_issuers_file: Path | None = Field(
         None,
         description="TOML rows (issuer, name, jwks or jwks_uri) of who may sign software statements of apps (RFC 7591 section 2.3).",
+    )
+    sensitivity_policies_file: Path | None = Field(
+        None,
+        description="TOML rows of what is withheld by its security labels, from whom and on which legal basis. Unset: nothing is.",
     )
     appeal_contact: str | None = Field(
         None,
@@ -172,12 +177,26 @@ class Settings(BaseSettings):
         True, description="Load the sandbox's member with 5,000 claims too (patient-access sandbox only)."
     )
     cookies_secure: bool | None = Field(None, description="Send cookies over https only. Unset: decided from BASE_URL.")
+    deprecated_since: date | None = Field(
+        None,
+        description="Day (UTC) since which this address is deprecated: every FHIR answer says so in a Deprecation header (RFC 9745).",
+    )
+    sunset_at: date | None = Field(
+        None,
+        description="Day (UTC) on which this address goes out of service: every FHIR answer says so in a Sunset header (RFC 8594).",
+    )
     log_requests: bool = Field(
         True, description="Write one line per FHIR answer to standard output (no PHI, no tokens)."
     )
     ledger_durability: Literal["process", "power"] = Field(
         "process",
         description="What a ledger row survives when its answer leaves: the death of the process, or a power loss too (a disk flush per commit).",
+    )
+    ledger_retention_years: int = Field(
+        6,
+        ge=1,
+        le=100,
+        description="Years for which the ledger's rows are kept: `patient-access ledger drop` refuses younger months.",
     )
 
     @field_validator("base_url")
@@ -267,6 +286,19 @@ class Settings(BaseSettings):
         if self.identity == "oidc" and not (self.oidc_issuer and self.oidc_client_id and self.oidc_member_claim):
             raise ValueError("IDENTITY=oidc needs OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_MEMBER_CLAIM")
         return self
+
+    @field_validator("deprecated_since", "sunset_at", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("sunset_at")
+    @classmethod
+    def _not_before_deprecation(cls, value: date | None, info: ValidationInfo) -> date | None:
+        since = info.data.get("deprecated_since")
+        if value is not None and since is not None and value < since:
+            raise ValueError(f"must not be before DEPRECATED_SINCE, which is {since} (RFC 9745 section 4)")
+        return value
 
     @field_validator("payer_time_zone")
     @classmethod

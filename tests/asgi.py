@@ -5,19 +5,33 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 
 import asyncio
 import gzip
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
+import brotli
 import orjson
+import zstandard
 
 from server.app import create_app
 from server.settings import Settings
 
 Headers = Mapping[str, str] | Sequence[tuple[bytes, bytes]]
 FORM = "application/x-www-form-urlencoded"
+
+
+def _zstd(raw: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(raw, max_output_size=64 * 1024 * 1024)
+
+
+DECODE: Mapping[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "gzip": gzip.decompress,
+    "br": brotli.decompress,
+    "zstd": _zstd,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +49,7 @@ class Reply:
     @property
     def body(self) -> bytes:
         """The body without its content encoding."""
-        return gzip.decompress(self.raw) if self.header("content-encoding") == "gzip" else self.raw
+        return DECODE[self.header("content-encoding")](self.raw)
 
     @property
     def json(self) -> Any:

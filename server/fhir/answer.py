@@ -1,38 +1,48 @@
-"""An answer and how it is sent: headers, gzip, and one structured log line without PHI or tokens.
+"""An answer and how it is sent: headers, compression, and one structured log line without PHI or tokens.
 
-https://hl7.org/fhir/R4/http.html#mime-type and https://www.rfc-editor.org/rfc/rfc9110
+https://hl7.org/fhir/R4/http.html and https://www.rfc-editor.org/rfc/rfc9110
 """
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from isal import isal_zlib
-
 from server.authorization.access import Access
+from server.fhir.negotiation import compressed
 
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
-GZIP_FROM = 1400
-"""Smaller bodies fit a network packet as they are."""
-_GZIP_REFUSED = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
-_GZIP_LEVEL, _GZIP_FORMAT = 1, 31
-"""Level 0 costs a fifth less and sends a tenth more; 31 is the gzip format: https://docs.python.org/3/library/zlib.html"""
 _STANDARD_OUTPUT = 1
+_WITHOUT_LENGTH = (204, 304)
+"""Statuses whose answers have no body, so that a Content-Length would be wrong (RFC 9110 section 8.6)."""
+_CORRELATION = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+"""What of a client's own X-Request-Id is safe to send back."""
 _ALWAYS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
-    (b"vary", b"accept-encoding, origin, authorization"),
+    (b"vary", b"accept, accept-encoding, authorization, origin, prefer"),
 )
+Headers = Sequence[tuple[bytes, bytes]]
+ALLOWED_HEADERS = (
+    *("authorization", "accept", "accept-language", "cache-control", "content-type", "if-modified-since"),
+    *("if-none-match", "pragma", "prefer", "traceparent", "x-request-id", "x-requested-with"),
+)
+"""What a web app may send; all of it is harmless."""
+EXPOSED_HEADERS = (
+    *("x-request-id", "x-correlation-id", "etag", "last-modified", "retry-after", "www-authenticate", "allow"),
+    *("content-location", "x-progress", "expires", "deprecation", "sunset", "link"),
+)
+"""What a web app may read of an answer."""
 
 
 class Answer:
     """Status, body and headers of an answer, and what the ledger says of it.
 
     ``resources`` counts the patient-specific resources in the body. ``access``: whose answer it is, where the request named the member.
+    ``withheld``: how many resources each sensitivity policy withheld from it, by slug.
     """
 
-    __slots__ = ("access", "body", "headers", "interaction", "resource_type", "resources", "status")
+    __slots__ = ("access", "body", "headers", "interaction", "resource_type", "resources", "status", "withheld")
 
     def __init__(
         self,
@@ -51,11 +61,7 @@ class Answer:
         self.resource_type = resource_type
         self.resources = resources
         self.access: Access | None = None
-
-
-def accepts_gzip(accept_encoding: bytes) -> bool:
-    """Whether Accept-Encoding names gzip, and not with a weight of 0: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3"""
-    return b"gzip" in accept_encoding and _GZIP_REFUSED.search(accept_encoding) is None
+        self.withheld: Mapping[str, int] = {}
 
 
 def headers_of(headers: Mapping[str, str]) -> dict[str, str]:
@@ -71,19 +77,21 @@ async def respond(
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     *,
     log: bool,
+    always: Headers = (),
 ) -> None:
-    """Send an answer and write its log line."""
+    """Send an answer and write its log line. ``always``: headers that this deployment adds to every answer."""
     body = answer.body
-    headers: list[tuple[bytes, bytes]] = [
-        (b"x-request-id", request_id.encode()),
-        *_ALWAYS,
-    ]
+    headers: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode()), *_ALWAYS, *always]
     if body:
         headers.append((b"content-type", FHIR_JSON))
-        if len(body) >= GZIP_FROM and accepts_gzip(request_headers.get(b"accept-encoding", b"")):
-            body = isal_zlib.compress(body, _GZIP_LEVEL, _GZIP_FORMAT)
-            headers.append((b"content-encoding", b"gzip"))
-    headers.append((b"content-length", b"%d" % len(body)))
+        if b"accept-encoding" in request_headers:
+            body, coding = compressed(body, request_headers[b"accept-encoding"])
+            if coding:
+                headers.append((b"content-encoding", coding))
+    if answer.status not in _WITHOUT_LENGTH:
+        headers.append((b"content-length", b"%d" % len(body)))
+    if b"x-request-id" in request_headers:
+        headers += correlation(request_headers[b"x-request-id"])
     if b"origin" in request_headers:
         headers += cross_origin(method)
     headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
@@ -96,16 +104,25 @@ async def respond(
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
 
+def correlation(client_request_id: bytes) -> Headers:
+    """The client's own request id, sent back as X-Correlation-Id: https://hl7.org/fhir/R4/http.html#custom
+
+    X-Request-Id itself is always the server's, since it names the ledger's row. The client's is not logged: it may hold anything.
+    """
+    return [(b"x-correlation-id", client_request_id)] if _CORRELATION.fullmatch(client_request_id) else []
+
+
+_CROSS_ORIGIN = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode()),
+]
+_PREFLIGHT = [
+    (b"access-control-allow-methods", b"GET, HEAD, POST, DELETE, OPTIONS"),
+    (b"access-control-allow-headers", ", ".join(ALLOWED_HEADERS).encode()),
+    (b"access-control-max-age", b"7200"),
+]
+
+
 def cross_origin(method: str) -> list[tuple[bytes, bytes]]:
     """CORS headers. Any origin may ask: access needs a bearer token, which no browser sends by itself; cookies are not used here."""
-    headers = [
-        (b"access-control-allow-origin", b"*"),
-        (b"access-control-expose-headers", b"x-request-id, etag, last-modified, retry-after, www-authenticate"),
-    ]
-    if method == "OPTIONS":
-        headers += [
-            (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
-            (b"access-control-allow-headers", b"authorization, accept, content-type, prefer, if-none-match"),
-            (b"access-control-max-age", b"600"),
-        ]
-    return headers
+    return [*_CROSS_ORIGIN, *_PREFLIGHT] if method == "OPTIONS" else _CROSS_ORIGIN

@@ -21,11 +21,14 @@ from server.fhir import error_codes
 from server.fhir.answer import Answer, headers_of, respond
 from server.fhir.bundle import CursorCipher
 from server.fhir.capability_statement import capability_statement
+from server.fhir.conditions import Conditions
+from server.fhir.deprecation import deprecation
 from server.fhir.docref import search_pairs
 from server.fhir.everything import Everything
 from server.fhir.history import Histories
 from server.fhir.interactions import Interactions
 from server.fhir.named_member import NamedMember
+from server.fhir.negotiation import check_format
 from server.fhir.outcomes import FHIRError, Outcomes
 from server.fhir.representation import WHOLE, Representation, presentation, pretty
 from server.fhir.routing import Receive, Request, Route, Scope, Send, route
@@ -73,6 +76,7 @@ class FHIRApplication:
         self._metadata = capability_statement(settings, metadata)
         self._prefix = len(prefix)
         self._outcomes = Outcomes(settings)
+        self._always = deprecation(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -85,7 +89,8 @@ class FHIRApplication:
         except Exception:
             logger.exception("request %s failed", request.id)
             answer = self._error(_server_error(request.id))
-        await respond(request.id, request.method, request.headers, answer, send, log=self._settings.log_requests)
+        log = self._settings.log_requests
+        await respond(request.id, request.method, request.headers, answer, send, log=log, always=self._always)
 
     async def _answer(self, request: Request) -> Answer:
         if request.method == "OPTIONS":
@@ -123,7 +128,7 @@ class FHIRApplication:
                 FHIRError(error_codes.METHOD_NOT_ALLOWED, "metadata is read with GET.", {"allow": "GET, HEAD"})
             )
         try:
-            _check_accept(request)
+            _check_format(request, request.pairs)
             written, is_pretty = presentation(request.pairs)
         except FHIRError as error:
             return self._error(error)
@@ -149,11 +154,11 @@ class FHIRApplication:
         found: Route | None = None
         try:
             found = route(request.method, request.path)
-            _check_accept(request)
             self._check_scope(found, access)
             pairs = request.pairs
             if request.method == "POST":
                 pairs = pairs + await request.form()
+            _check_format(request, pairs)
             if access.actor == SYSTEM and found.definition is not None:
                 if found.interaction == SEARCH_TYPE or found.operation == DOCREF:
                     access = await self._named_member.of_search(access, found.definition, pairs)
@@ -208,8 +213,10 @@ class FHIRApplication:
         if found.interaction == SEARCH_TYPE:
             return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
         if found.interaction == VREAD:
-            return await self._interactions.vread(definition, found.id, found.version, access, written)
-        return await self._interactions.read(definition, found.id, access, request.header(b"if-none-match"), written)
+            return await self._interactions.vread(
+                definition, found.id, found.version, access, Conditions.of(request.headers), written
+            )
+        return await self._interactions.read(definition, found.id, access, Conditions.of(request.headers), written)
 
     def _error(self, error: FHIRError) -> Answer:
         return Answer(error.status, self._outcomes.of(error), headers=headers_of(error.headers))
@@ -223,10 +230,12 @@ class FHIRApplication:
         return self._error(_server_error(request_id))
 
 
-def _check_accept(request: Request) -> None:
-    accept = request.header(b"accept").lower()
-    if accept and b"json" not in accept and b"*/*" not in accept and b"application/*" not in accept:
-        raise FHIRError(error_codes.FORMAT_NOT_SUPPORTED, "This server speaks application/fhir+json only.")
+def _check_format(request: Request, pairs: list[tuple[str, str]]) -> None:
+    accept = request.headers.get(b"accept", b"")
+    if pairs:
+        check_format(accept, tuple([value for name, value in pairs if name == "_format" and value]))
+    elif accept:
+        check_format(accept)
 
 
 def _throttled(wait: int) -> FHIRError:

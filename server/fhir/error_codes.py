@@ -143,8 +143,9 @@ FORMAT_NOT_SUPPORTED = ErrorCode(
     406,
     "not-supported",
     "This format is not spoken here",
-    "The Accept header or _format asks for something else than JSON.",
-    "Ask for application/fhir+json; application/json and */* are understood too.",
+    "The Accept header or _format asks for something else than JSON, or for another version of FHIR than R4.",
+    "Ask for application/fhir+json; application/json, application/json+fhir and */* are understood too. _format beats Accept. Leave"
+    " fhirVersion out, or say 4.0.",
 )
 PARAMETER_INVALID = ErrorCode(
     "parameter-invalid",

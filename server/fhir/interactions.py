@@ -11,6 +11,7 @@ from server import clock
 from server.authorization.access import Access
 from server.fhir.answer import Answer
 from server.fhir.bundle import Cursor, CursorCipher, query_string, searchset
+from server.fhir.conditions import ALWAYS, SECOND, Conditions
 from server.fhir.outcomes import Outcomes, gone, not_found
 from server.fhir.representation import WHOLE, Representation
 from server.fhir.scope_check import is_in_scope
@@ -22,6 +23,9 @@ from server.storage.database import Database
 from server.storage.patient_compartment import Page, PatientCompartment, StoredResource
 from server.storage.query import SearchQuery
 from server.storage.sorting import Place
+
+MOST_VERSIONS_COMPARED = 10
+"""A resource corrected more often is sent whole to who names a date; an ETag always does."""
 
 
 class Interactions:
@@ -38,11 +42,11 @@ class Interactions:
         definition: ResourceDefinition,
         id: str,
         access: Access,
-        if_none_match: bytes,
+        conditions: Conditions = ALWAYS,
         written: Representation = WHOLE,
     ) -> Answer:
         """The current version. 404 for a foreign or unknown id and for what the token's scopes leave out, all alike; 410 for a
-        retracted one, 304 when the ETag is known."""
+        retracted one, 304 when the client has it already."""
         if not ID.fullmatch(id):
             raise not_found(definition.type, id)
         compartment = PatientCompartment(self._database, access.patient)
@@ -51,10 +55,19 @@ class Interactions:
             found = await compartment.read_seen(definition.type, id, criteria)
         else:
             found = await compartment.read(definition.type, id)
-        return _one(READ, definition.type, id, found, if_none_match, written)
+        answer = _one(READ, definition.type, id, found, conditions, written)
+        if found is None or not conditions.names_moment(found.last_updated):
+            return answer
+        return _not_modified(answer) if await _is_alone_in_its_second(compartment, found) else answer
 
     async def vread(
-        self, definition: ResourceDefinition, id: str, version: str, access: Access, written: Representation = WHOLE
+        self,
+        definition: ResourceDefinition,
+        id: str,
+        version: str,
+        access: Access,
+        conditions: Conditions = ALWAYS,
+        written: Representation = WHOLE,
     ) -> Answer:
         """That version, if it was this member's or the directory's, and its own content is within the token's scopes."""
         if not (ID.fullmatch(id) and ID.fullmatch(version)):
@@ -66,7 +79,7 @@ class Interactions:
             base = self._settings.fhir_base
             if found.deleted or not await is_in_scope(compartment, found, criteria, base):
                 found = None
-        return _one(VREAD, definition.type, id, found, b"", written)
+        return _one(VREAD, definition.type, id, found, conditions, written)
 
     async def search(
         self, definition: ResourceDefinition, pairs: Pairs, access: Access, bundle_id: str, *, strict: bool
@@ -133,26 +146,35 @@ def _neighbours(page: Page, query: SearchQuery) -> Iterator[tuple[str, Place, bo
 
 
 def _one(
-    interaction: str, type: str, id: str, found: StoredResource | None, if_none_match: bytes, written: Representation
+    interaction: str, type: str, id: str, found: StoredResource | None, conditions: Conditions, written: Representation
 ) -> Answer:
     """The answer about one resource."""
     if found is None:
         raise not_found(type, id)
     if found.deleted:
         raise gone(type, id)
-    etag = f'W/"{found.version}"'
     headers = {
-        "etag": etag,
+        "etag": f'W/"{found.version}"',
         "last-modified": clock.http_date(found.last_updated),
     }
-    if if_none_match and _is_known(found.version, if_none_match):
-        return Answer(304, b"", headers=headers, interaction=interaction, resource_type=type)
     own = 1 if found.patient else 0
     body = found.body if written.is_whole else written.of(type, found.body)
-    return Answer(200, body, headers=headers, interaction=interaction, resource_type=type, resources=own)
+    answer = Answer(200, body, headers=headers, interaction=interaction, resource_type=type, resources=own)
+    return _not_modified(answer) if conditions.names_version(found.version) else answer
 
 
-def _is_known(version: str, if_none_match: bytes) -> bool:
-    """Whether the header names the version, compared weakly (RFC 9110 section 13.1.2)."""
-    tags = [tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b",")]
-    return b"*" in tags or b'"%b"' % version.encode() in tags
+def _not_modified(answer: Answer) -> Answer:
+    """304 instead: the same headers, no resource."""
+    return Answer(304, b"", headers=answer.headers, interaction=answer.interaction, resource_type=answer.resource_type)
+
+
+async def _is_alone_in_its_second(compartment: PatientCompartment, found: StoredResource) -> bool:
+    """Whether none of the versions before has the same Last-Modified, so that the date tells them apart (RFC 9110 8.8.2.2)."""
+    version = int(found.version) if found.version.isdecimal() else 0
+    if not 0 < version <= MOST_VERSIONS_COMPARED:
+        return False
+    for number in range(version - 1, 0, -1):
+        former = await compartment.vread(found.type, found.id, str(number))
+        if former is not None and former.last_updated // SECOND == found.last_updated // SECOND:
+            return False
+    return True

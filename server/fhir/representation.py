@@ -12,11 +12,9 @@ from typing import Any
 import orjson
 
 from server.fhir.canonical_json import parse, serialise
-from server.fhir.error_codes import FORMAT_NOT_SUPPORTED
-from server.fhir.outcomes import FHIRError, bad_parameter
+from server.fhir.outcomes import bad_parameter
 from server.specification.summaries import MANDATORY, SUMMARY
 
-JSON_FORMATS = frozenset(("json", "application/json", "application/fhir+json", "application/json+fhir", "text/json"))
 TRUE, TEXT, DATA, COUNT, FALSE = "true", "text", "data", "count", "false"
 PRESENTATION = ("_format", "_pretty", "_summary", "_elements")
 """Parameters that any interaction takes: they say how the answer is written."""
@@ -101,16 +99,14 @@ def elements(value: str) -> tuple[tuple[str, str], ...]:
 
 
 def presentation(pairs: Sequence[tuple[str, str]]) -> tuple[Representation, bool]:
-    """How any interaction's answer is to be written: the parameters ``_format``, ``_pretty``, ``_summary`` and ``_elements``.
+    """How any interaction's answer is to be written: the parameters ``_pretty``, ``_summary`` and ``_elements``.
 
-    Raises FHIRError 406 for another format than JSON, 400 for a value that cannot be used.
+    Raises FHIRError 400 for a value that cannot be used.
     """
     summary, is_pretty = "", False
     kept: tuple[tuple[str, str], ...] = ()
     for name, value in pairs:
-        if name == "_format" and value:
-            _check_format(value)
-        elif name == "_pretty" and value:
+        if name == "_pretty" and value:
             if value not in ("true", "false"):
                 raise bad_parameter("_pretty", f"'{value}' is neither true nor false.")
             is_pretty = value == "true"
@@ -119,13 +115,6 @@ def presentation(pairs: Sequence[tuple[str, str]]) -> tuple[Representation, bool
         elif name == "_elements" and value:
             kept += elements(value)
     return Representation(summary, kept), is_pretty
-
-
-def _check_format(value: str) -> None:
-    if value.partition(";")[0].strip().replace(" ", "+").lower() not in JSON_FORMATS:
-        raise FHIRError(
-            FORMAT_NOT_SUPPORTED, f"_format={value} is not supported; this server speaks application/fhir+json."
-        )
 
 
 def pretty(body: bytes) -> bytes:

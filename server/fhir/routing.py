@@ -3,13 +3,14 @@
 https://hl7.org/fhir/R4/http.html and https://hl7.org/fhir/R4/operations.html
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 
 from server.fhir import error_codes
+from server.fhir.negotiation import is_our_version
 from server.fhir.outcomes import FHIRError
 from server.specification.definition import (
     HISTORY_INSTANCE,
@@ -22,6 +23,7 @@ from server.specification.definition import (
     ResourceDefinition,
 )
 from server.specification.registry import RESOURCES
+from server.specification.standards import FHIR_VERSION
 from server.storage.ledger import new_request_id
 
 Scope = MutableMapping[str, Any]
@@ -43,7 +45,7 @@ class Request:
         self.id = new_request_id()
         self.method: str = scope["method"]
         self.path: str = scope["path"][prefix:].strip("/")
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers = _headers(scope["headers"])
         self.receive = receive
         query: bytes = scope["query_string"]
         self.pairs = parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True) if query else []
@@ -55,7 +57,8 @@ class Request:
     async def form(self) -> list[tuple[str, str]]:
         """The pairs of a form body, or of a Parameters resource with simple values. Raises FHIRError 415 for another content type,
         413 when it is too large, 400 for what cannot be read."""
-        content_type = self.header(b"content-type").partition(b";")[0].strip().lower()
+        stated = self.header(b"content-type")
+        content_type = stated.partition(b";")[0].strip().lower()
         body = b""
         more = True
         while more:
@@ -65,12 +68,24 @@ class Request:
             if len(body) > MAXIMUM_BODY:
                 raise FHIRError(error_codes.BODY_TOO_LARGE, f"The request body is larger than {MAXIMUM_BODY} bytes.")
         if body and content_type in JSON_TYPES and "$" in self.path:
+            if not is_our_version(stated.decode("latin-1")):
+                raise FHIRError(error_codes.BODY_TYPE_NOT_SUPPORTED, f"Send a body of FHIR {FHIR_VERSION}.")
             return _parameters(body)
         if body and content_type != FORM:
             raise FHIRError(
                 error_codes.BODY_TYPE_NOT_SUPPORTED, "Send the search parameters as application/x-www-form-urlencoded."
             )
         return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+
+
+def _headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Names to values; a header sent more than once is the list of its values (RFC 9110 section 5.3)."""
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        headers = {}
+        for name, value in pairs:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
 
 
 def _parameters(body: bytes) -> list[tuple[str, str]]:

@@ -166,38 +166,6 @@ def test_a_wrong_method_is_answered_with_the_right_ones(world: World, method: st
     assert reply.header("allow") in ("GET, HEAD", "POST")
 
 
-@pytest.mark.parametrize("accept", ["application/fhir+xml", "text/html", "text/turtle, application/xml", "image/*"])
-def test_another_format_is_not_acceptable(world: World, accept: str) -> None:
-    outcome(world.get("anna", "Patient", accept=accept), 406)
-
-
-@pytest.mark.parametrize(
-    "accept",
-    [
-        "application/fhir+json",
-        "application/json+fhir",
-        "application/json",
-        "*/*",
-        "application/*",
-        "text/html, application/fhir+json; fhirVersion=4.0",
-        "APPLICATION/FHIR+JSON",
-        "",
-    ],
-)
-def test_every_way_to_ask_for_json_is_understood(world: World, accept: str) -> None:
-    reply = world.get("anna", "Patient", accept=accept)
-    assert reply.status == 200
-    assert reply.header("content-type").startswith("application/fhir+json")
-
-
-@pytest.mark.parametrize(
-    ("format", "status"),
-    [("json", 200), ("application/fhir%2Bjson", 200), ("application/fhir+json", 200), ("xml", 406), ("html", 406)],
-)
-def test_a_format_parameter_asks_for_json_or_is_not_acceptable(world: World, format: str, status: int) -> None:
-    assert world.get("anna", f"Patient?_format={format}").status == status
-
-
 def test_a_body_of_another_content_type_is_not_supported(world: World) -> None:
     for content_type in ("application/json", "multipart/form-data; boundary=x", "text/plain", ""):
         reply = world.served.post("Patient/_search", world.token("anna"), [("_id", "anna")], content_type)
@@ -211,21 +179,6 @@ def test_a_body_of_another_content_type_is_not_supported(world: World) -> None:
 def test_a_body_that_is_too_large_is_refused(world: World) -> None:
     reply = world.served.post("Patient/_search", world.token("anna"), [("_id", "x" * 70_000)])
     outcome(reply, 413)
-
-
-def test_a_browser_may_ask_from_anywhere_and_read_what_it_needs(world: World) -> None:
-    preflight = world.served.send("OPTIONS", "Patient", origin="https://app.example")
-    assert preflight.status == 204
-    assert preflight.header("access-control-allow-origin") == "*"
-    assert "authorization" in preflight.header("access-control-allow-headers")
-    for reply in (
-        world.get("anna", "Patient", origin="https://app.example"),
-        world.served.get("Patient", origin="https://app.example"),
-        world.get("anna", "Nothing", origin="https://app.example"),
-    ):
-        assert reply.header("access-control-allow-origin") == "*"
-        assert "x-request-id" in reply.header("access-control-expose-headers")
-        assert reply.header("access-control-allow-credentials") == ""
 
 
 def test_a_token_in_the_query_is_no_token(world: World) -> None:

@@ -88,37 +88,6 @@ def test_a_head_has_the_headers_and_no_body(world: World) -> None:
     assert world.served.send("HEAD", "ExplanationOfBenefit", world.token("anna")).raw == b""
 
 
-def test_a_long_answer_is_compressed_for_those_who_can_read_it(world: World) -> None:
-    plain = world.get("carla", "ExplanationOfBenefit")
-    packed = world.get("carla", "ExplanationOfBenefit", accept_encoding="br, gzip;q=0.8")
-    assert plain.header("content-encoding") == ""
-    assert packed.header("content-encoding") == "gzip"
-    assert len(packed.raw) < len(plain.raw) / 4
-    assert packed.header("content-length") == str(len(packed.raw))
-    assert packed.json["entry"] == plain.json["entry"]
-    assert "accept-encoding" in packed.header("vary").lower()
-
-
-@pytest.mark.parametrize(
-    ("accepted", "encoding"),
-    [
-        ("gzip", "gzip"),
-        ("gzip;q=0", ""),
-        ("gzip ; q=0.000, br", ""),
-        ("gzip;q=0.1", "gzip"),
-        ("br", ""),
-        ("identity", ""),
-    ],
-)
-def test_gzip_is_sent_to_those_who_do_not_refuse_it(world: World, accepted: str, encoding: str) -> None:
-    reply = world.get("carla", "ExplanationOfBenefit", accept_encoding=accepted)
-    assert reply.header("content-encoding") == encoding
-
-
-def test_a_short_answer_is_sent_as_it_is(world: World) -> None:
-    assert world.get("anna", "Patient/anna", accept_encoding="gzip").header("content-encoding") == ""
-
-
 def test_nothing_about_a_member_is_kept_by_caches(world: World) -> None:
     for target in ("Patient/anna", "Patient", "Patient/unknown"):
         assert world.get("anna", target).header("cache-control") == "no-store"
