@@ -14,11 +14,12 @@ from server.fhir.bundle import Cursor, CursorCipher, query_string, searchset
 from server.fhir.conditions import ALWAYS, SECOND, Conditions
 from server.fhir.outcomes import Outcomes, gone, not_found
 from server.fhir.representation import WHOLE, Representation
-from server.fhir.scope_check import is_in_scope
+from server.fhir.scope_check import SupersededVersions, is_in_scope
 from server.fhir.search_parameters import Pairs, parse
 from server.fhir.search_values import ID, Context
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
+from server.storage.compartment_includes import CompartmentIncludes
 from server.storage.database import Database
 from server.storage.patient_compartment import Page, PatientCompartment, StoredResource
 from server.storage.query import SearchQuery
@@ -104,7 +105,9 @@ class Interactions:
         else:
             page = await compartment.search(query)
             if query.includes or query.reverse_includes:
-                included = await compartment.included(query, page.matches, access.permissions.view)
+                past = SupersededVersions(compartment, self._settings.fhir_base)
+                includes = CompartmentIncludes(self._database, compartment, access.permissions.view, past)
+                included = await includes.of(query, page.matches)
         total, watermark = (page.total, page.watermark) if cursor is None else (cursor.total, cursor.watermark)
         links = [("self", f"_cursor={quote(search.cursor)}" if search.cursor else ""), ("first", "")]
         for relation, place, backwards in _neighbours(page, query):

@@ -64,3 +64,22 @@ async def _is_seen(compartment: PatientCompartment, target: Reference, sight: Si
         if type_name == target.type and await compartment.read_seen(target.type, target.id, criteria) is not None:
             return True
     return False
+
+
+class SupersededVersions:
+    """What superseded versions refer to and whether they are within a token's scope, each by its own body."""
+
+    def __init__(self, compartment: PatientCompartment, base: str) -> None:
+        self._compartment = compartment
+        self._base = base
+
+    def references(self, version: StoredResource) -> frozenset[Reference]:
+        """What the version refers to, by search parameter; of a body that cannot be read nothing."""
+        try:
+            return index_entries(RESOURCES[version.type], orjson.loads(version.body), self._base).references
+        except ValueError:
+            return frozenset()
+
+    async def is_seen(self, version: StoredResource, asked: Sequence[Criterion]) -> bool:
+        """Whether the version meets all criteria."""
+        return await is_in_scope(self._compartment, version, asked, self._base)

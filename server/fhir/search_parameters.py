@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from server.fhir.chains import is_chain, through
 from server.fhir.error_codes import PARAMETER_UNKNOWN, SEARCH_TOO_LARGE
 from server.fhir.outcomes import FHIRError, bad_parameter
-from server.fhir.representation import COUNT, WHOLE, Representation, elements, summary_mode
+from server.fhir.representation import COUNT, TEXT, WHOLE, Representation, elements, summary_mode
 from server.fhir.search_values import Context, criterion
-from server.specification.definition import ResourceDefinition, SearchType
-from server.specification.registry import RESOURCES, revinclude_source
+from server.specification.definition import ANY_TYPE, ResourceDefinition, SearchParameter
+from server.specification.registry import RESOURCES
 from server.storage.query import Criterion, Include, ReverseInclude, SearchQuery, SortKey
 
 Pairs = Sequence[tuple[str, str]]
@@ -79,9 +79,9 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
         elif code == "_elements":
             kept += elements(value)
         elif code == "_include":
-            includes.append(_include(definition, value, iterate=modifier in _ITERATE))
+            includes.append(_include(definition, value, iterate=_iterates(code, modifier)))
         elif code == "_revinclude":
-            reverse.append(_reverse_include(definition, value))
+            reverse.append(_reverse_include(definition, value, iterate=_iterates(code, modifier)))
         elif not is_chain(name) and (parameter := definition.parameter(code)) is not None:
             found = criterion(definition, parameter, modifier, value, context)
             if found is not None:
@@ -104,11 +104,20 @@ def parse(definition: ResourceDefinition, pairs: Pairs, context: Context, *, str
     criteria = list(dict.fromkeys(criteria))
     if len(criteria) > MAXIMUM_PARAMETERS:
         raise _too_costly(f"{MAXIMUM_PARAMETERS} different parameters")
-    following = tuple(include for include in dict.fromkeys(includes) if include.parameters)
+    if (includes or reverse) and summary == TEXT:
+        raise bad_parameter(
+            "_summary", "_summary=text goes with neither _include nor _revinclude: leave one of them out."
+        )
     if len(sort) > MOST_SORT_KEYS:
         raise bad_parameter("_sort", f"at most {MOST_SORT_KEYS} parameters may say the order.")
     query = SearchQuery(
-        definition.type, tuple(criteria), following, tuple(dict.fromkeys(reverse)), count, sort=sort, counted=counted
+        definition.type,
+        tuple(criteria),
+        tuple(dict.fromkeys(includes)),
+        tuple(dict.fromkeys(reverse)),
+        count,
+        sort=sort,
+        counted=counted,
     )
     representation = Representation(summary, kept) if summary or kept else WHOLE
     return ParsedSearch(query, tuple(honoured), tuple(ignored), cursor, count_only, representation)
@@ -150,32 +159,47 @@ def _sort(definition: ResourceDefinition, value: str) -> tuple[SortKey, ...]:
     return tuple(keys)
 
 
+def _iterates(name: str, modifier: str) -> bool:
+    """https://hl7.org/fhir/R4/search.html#include - ``:recurse`` is what ``:iterate`` was called before R4."""
+    if modifier and modifier not in _ITERATE:
+        raise bad_parameter(name, f"modifier ':{modifier}' is not supported; supported: :iterate.")
+    return bool(modifier)
+
+
 def _include(definition: ResourceDefinition, value: str, *, iterate: bool) -> Include:
-    source, _, rest = value.partition(":")
+    """``Type:parameter[:Target]`` or ``Type:*[:Target]``, and ``*`` for all that the matches refer to: what the rows offer."""
+    source, _, rest = (f"{definition.type}:*" if value == "*" and not iterate else value).partition(":")
     code, _, target = rest.partition(":")
     row = RESOURCES.get(source)
     if row is None or (row.type != definition.type and not iterate):
-        offered = ", ".join(definition.includes) or "none"
-        raise bad_parameter("_include", f"'{value}' cannot be followed from {definition.type}; offered: {offered}.")
-    if code == "*":
-        return Include(row.type, tuple(p.code for p in row.include_all_parameters), target, iterate)
-    parameter = row.parameter(code)
-    if parameter is None or parameter.type is not SearchType.REFERENCE:
-        raise bad_parameter("_include", f"'{value}' names no reference; offered: {', '.join(row.includes) or 'none'}.")
-    if target and target not in parameter.targets and "Resource" not in parameter.targets:
-        raise bad_parameter("_include", f"'{value}': {code} never refers to {target}.")
-    return Include(row.type, (code,), target, iterate)
+        raise bad_parameter("_include", f"'{value}' cannot be followed from {definition.type}; {_offered(definition)}")
+    followed = [parameter for parameter in row.references if code in ("*", parameter.code)]
+    if not followed:
+        raise bad_parameter("_include", f"'{value}' names no reference to follow; {_offered(row)}")
+    if target:
+        followed = [parameter for parameter in followed if _refers_to(parameter, target)]
+        if not followed:
+            raise bad_parameter("_include", f"'{value}': {source}:{code} never refers to '{target}'; {_offered(row)}")
+    return Include(row.type, tuple(parameter.code for parameter in followed), target, iterate)
 
 
-def _reverse_include(definition: ResourceDefinition, value: str) -> ReverseInclude:
-    found = revinclude_source(value)
-    parameter = found[0].parameter(found[1]) if found is not None else None
-    if (
-        found is None
-        or parameter is None
-        or parameter.type is not SearchType.REFERENCE
-        or not {definition.type, "Resource"} & set(parameter.targets)
-    ):
+def _refers_to(parameter: SearchParameter, type: str) -> bool:
+    return type in RESOURCES and bool({type, ANY_TYPE} & set(parameter.targets))
+
+
+def _reverse_include(definition: ResourceDefinition, value: str, *, iterate: bool) -> ReverseInclude:
+    """``Type:parameter[:Target]``: of the matches, or with ``iterate`` of all, those whose rows offer it."""
+    source, _, rest = value.partition(":")
+    code, _, target = rest.partition(":")
+    offering = [row for row in RESOURCES.values() if f"{source}:{code}" in row.revincludes]
+    if not iterate:
+        offering = [row for row in offering if row is definition]
+    targets = tuple(row.type for row in offering if target in ("", row.type))
+    if not targets:
         offered = ", ".join(definition.revincludes) or "none"
-        raise bad_parameter("_revinclude", f"'{value}' does not refer to {definition.type}; offered: {offered}.")
-    return ReverseInclude(found[0].type, found[1])
+        raise bad_parameter("_revinclude", f"'{value}' is not offered for {definition.type}; offered: {offered}.")
+    return ReverseInclude(source, code, targets, iterate)
+
+
+def _offered(row: ResourceDefinition) -> str:
+    return f"offered: {', '.join(row.includes) or 'none'}."

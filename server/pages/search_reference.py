@@ -21,9 +21,10 @@ EXAMPLES = {
 }
 RULES = (
     ("_count", "How many matches a page has. 0 asks for the total only."),
-    ("_include", "Also answer with what the matches refer to: Type:parameter, or Type:parameter:TargetType. Add :iterate to"
-     " follow the included resources too."),
-    ("_revinclude", "Also answer with what refers to the matches, such as Provenance:target."),
+    ("_include", "Also answer with what the matches refer to: Type:parameter, Type:parameter:TargetType, or Type:* for all of it. Add"
+     " :iterate to follow what is brought too, five steps at most."),
+    ("_revinclude", "Also answer with what refers to the matches, such as Provenance:target. Add :iterate for what refers to what is"
+     " brought too. Neither goes with _summary=text."),
     ("_sort", "The order: parameters of the type, separated by commas, the first counts most; with - before it the greatest first."
      " What has no value comes last."),
     ("_total", "none leaves the total out; estimate and accurate both count exactly."),

@@ -4,6 +4,7 @@ https://hl7.org/fhir/us/core/STU6.1/CapabilityStatement-us-core-server.html
 """
 
 from server.specification.definition import (
+    ANY_TYPE,
     CORE,
     DIRECTORY,
     SELF,
@@ -76,6 +77,7 @@ ORGANIZATION = ResourceDefinition(
         SearchParameter("name", STRING, "Organization.name|Organization.alias", US + "organization-name"),
         SearchParameter("address", STRING, "Organization.address", US + "organization-address"),
     ),
+    revincludes=PROVENANCE,
 )
 
 PRACTITIONER = ResourceDefinition(
@@ -88,6 +90,7 @@ PRACTITIONER = ResourceDefinition(
         SearchParameter("identifier", TOKEN, "Practitioner.identifier", US + "practitioner-identifier"),
         SearchParameter("name", STRING, "Practitioner.name", US + "practitioner-name"),
     ),
+    revincludes=PROVENANCE,
 )
 
 PRACTITIONER_ROLE = ResourceDefinition(
@@ -121,7 +124,7 @@ PRACTITIONER_ROLE = ResourceDefinition(
             targets=("Endpoint",),
         ),
     ),
-    includes=("PractitionerRole:practitioner", "PractitionerRole:organization", "PractitionerRole:endpoint"),
+    revincludes=PROVENANCE,
 )
 
 LOCATION = ResourceDefinition(
@@ -139,6 +142,7 @@ LOCATION = ResourceDefinition(
             "address-postalcode", STRING, "Location.address.postalCode", US + "location-address-postalcode"
         ),
     ),
+    revincludes=PROVENANCE,
 )
 
 ENDPOINT = ResourceDefinition(
@@ -150,6 +154,7 @@ ENDPOINT = ResourceDefinition(
         *EVERY_TYPE,
         SearchParameter("identifier", TOKEN, "Endpoint.identifier", CORE + "Endpoint-identifier"),
     ),
+    revincludes=PROVENANCE,
 )
 
 PROVENANCE_ROW = ResourceDefinition(
@@ -159,7 +164,7 @@ PROVENANCE_ROW = ResourceDefinition(
     profiles=us_core("us-core-provenance") + pdex("pdex-provenance"),
     search_parameters=(
         *EVERY_TYPE,
-        SearchParameter("target", REFERENCE, "Provenance.target", CORE + "Provenance-target", targets=("Resource",)),
+        SearchParameter("target", REFERENCE, "Provenance.target", CORE + "Provenance-target", targets=(ANY_TYPE,)),
     ),
 )
 

@@ -3,6 +3,8 @@
 https://hl7.org/fhir/us/core/STU6.1/CapabilityStatement-us-core-server.html and https://hl7.org/fhir/us/core/STU7/
 """
 
+from dataclasses import replace
+
 from server.specification.administrative import EVERY_TYPE, PROVENANCE
 from server.specification.definition import (
     CORE,
@@ -59,8 +61,7 @@ def _row(
     element: str,
     profiles: tuple[str, ...],
     *parameters: SearchParameter,
-    includes: tuple[str, ...] = (),
-    revincludes: tuple[str, ...] = PROVENANCE,
+    narrowed_includes: tuple[str, ...] = (),
     pdex_profiles: tuple[str, ...] = (),
     also: tuple[str, ...] = (),
     category: str,
@@ -73,8 +74,8 @@ def _row(
         membership=path(element),
         profiles=us_core(*profiles) + pdex(*pdex_profiles),
         search_parameters=(*EVERY_TYPE, _patient(type, element, also), *parameters),
-        includes=includes,
-        revincludes=revincludes,
+        narrowed_includes=narrowed_includes,
+        revincludes=PROVENANCE,
         categories=(CategoryPart(category),),
         granular=granular,
         operations=operations,
@@ -114,8 +115,7 @@ ROWS = (
             CORE + "CareTeam-participant",
             targets=("Practitioner", "Organization", "CareTeam", "Patient", "PractitionerRole", "RelatedPerson"),
         ),
-        includes=(
-            "CareTeam:participant",
+        narrowed_includes=(
             "CareTeam:participant:PractitionerRole",
             "CareTeam:participant:Practitioner",
             "CareTeam:participant:Patient",
@@ -239,7 +239,6 @@ ROWS = (
             CORE + "medications-medication",
             targets=("Medication",),
         ),
-        includes=("MedicationRequest:medication",),
         category="medications",
     ),
     _row(
@@ -262,7 +261,6 @@ ROWS = (
             CORE + "medications-medication",
             targets=("Medication",),
         ),
-        includes=("MedicationDispense:medication",),
         pdex_profiles=("pdex-medicationdispense",),
         also=(f"{PDEX.canonical}/SearchParameter/pdex-medicationdispense-patient",),
         category="medications",
@@ -321,7 +319,10 @@ ROWS = (
         "subject",
         ("us-core-questionnaireresponse",),
         _us("QuestionnaireResponse", "authored", DATE, "authored"),
-        _us("QuestionnaireResponse", "questionnaire", REFERENCE, "questionnaire", "Questionnaire"),
+        replace(
+            _us("QuestionnaireResponse", "questionnaire", REFERENCE, "questionnaire", "Questionnaire"),
+            is_canonical=True,
+        ),
         _us("QuestionnaireResponse", "status", TOKEN, "status"),
         category="notes-and-documents",
     ),
@@ -342,7 +343,6 @@ ROWS = (
         "Samples taken from you",
         "subject",
         ("us-core-specimen",),
-        revincludes=(),
         category="test-results-and-vital-signs",
     ),
     ResourceDefinition(
@@ -351,6 +351,7 @@ ROWS = (
         membership=named_by("MedicationRequest.medication", "MedicationDispense.medication"),
         profiles=us_core("us-core-medication"),
         search_parameters=EVERY_TYPE,
+        revincludes=PROVENANCE,
         categories=(CategoryPart("medications"),),
     ),
     ResourceDefinition(
@@ -359,6 +360,7 @@ ROWS = (
         membership=named_by("DocumentReference.content.attachment.url", "DiagnosticReport.presentedForm.url"),
         profiles=(),
         search_parameters=EVERY_TYPE,
+        revincludes=PROVENANCE,
         categories=(CategoryPart("notes-and-documents"),),
     ),
 )

@@ -14,6 +14,8 @@ DATE_COMPARATORS = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap")
 """Prefixes of https://hl7.org/fhir/R4/search.html#prefix."""
 
 CORE = "http://hl7.org/fhir/SearchParameter/"
+ANY_TYPE = "Resource"
+"""A target type of a reference that may be to any type."""
 
 
 class SearchType(StrEnum):
@@ -32,6 +34,7 @@ class SearchParameter:
     ``expression`` is the guide's literal FHIRPath (of a core parameter shared by many types: this type's branches);
     ``canonical`` names the published SearchParameter; ``also`` names those of other guides with the same meaning.
     ``instant``: the element is of type instant, a point in time, where a dateTime of the same text has a width.
+    ``is_canonical``: the element names a definition by its canonical URL, which is nothing of this server's to include.
     """
 
     code: str
@@ -41,6 +44,7 @@ class SearchParameter:
     targets: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     instant: bool = False
+    is_canonical: bool = False
 
     def __post_init__(self) -> None:
         if (self.type is SearchType.REFERENCE) != bool(self.targets):
@@ -159,6 +163,8 @@ class Operation:
 class ResourceDefinition:
     """A resource type this server serves: everything about it, in one row.
 
+    ``narrowed_includes``: values of ``_include`` that a guide names with a type of target, beside those of every reference.
+    ``revincludes``: what refers to it and may be brought along. Only what a resource has few of: a page stays a page.
     ``categories``: what of it a member can withhold, and as part of what; none: it is never withheld. ``granular``: the queries of
     the finer-grained scopes that guides name for the type.
     """
@@ -168,7 +174,7 @@ class ResourceDefinition:
     membership: Membership
     profiles: tuple[Profile, ...]
     search_parameters: tuple[SearchParameter, ...]
-    includes: tuple[str, ...] = ()
+    narrowed_includes: tuple[str, ...] = ()
     revincludes: tuple[str, ...] = ()
     interactions: tuple[str, ...] = (READ, VREAD, HISTORY_INSTANCE, HISTORY_TYPE, SEARCH_TYPE)
     operations: tuple[Operation, ...] = ()
@@ -179,9 +185,9 @@ class ResourceDefinition:
         codes = [parameter.code for parameter in self.search_parameters]
         if len(codes) != len(set(codes)):
             raise ValueError(f"{self.type}: a search parameter code stands twice")
-        for include in self.includes:
-            source, _, code = include.partition(":")
-            if source != self.type or (code != "*" and self.parameter(code.partition(":")[0]) is None):
+        for include in self.narrowed_includes:
+            source, code, target = include.split(":")
+            if source != self.type or not any(each.code == code and target in each.targets for each in self.references):
                 raise ValueError(f"{self.type}: _include={include} names no reference search parameter of the row")
         for query in (*(part.query for part in self.categories if part.query), *self.granular):
             parameter = self.parameter(query.partition("=")[0])
@@ -193,11 +199,15 @@ class ResourceDefinition:
         return next((parameter for parameter in self.search_parameters if parameter.code == code), None)
 
     @property
-    def include_all_parameters(self) -> tuple[SearchParameter, ...]:
-        """What ``_include=Type:*`` follows: every reference parameter listed as an include, or all where none is listed."""
-        listed = {include.split(":")[1] for include in self.includes} - {"*"}
-        references = (p for p in self.search_parameters if p.type is SearchType.REFERENCE)
-        return tuple(p for p in references if not listed or p.code in listed)
+    def references(self) -> tuple[SearchParameter, ...]:
+        """The parameters that an include follows, and ``_include=Type:*`` all together."""
+        return tuple(p for p in self.search_parameters if p.type is SearchType.REFERENCE and not p.is_canonical)
+
+    @property
+    def includes(self) -> tuple[str, ...]:
+        """What ``_include`` offers: each reference, those that guides narrow to one type of target, and all together."""
+        each = tuple(f"{self.type}:{parameter.code}" for parameter in self.references)
+        return (*each, *self.narrowed_includes, f"{self.type}:*") if each else ()
 
     @property
     def is_directory(self) -> bool:

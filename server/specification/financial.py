@@ -39,7 +39,6 @@ COVERAGE = ResourceDefinition(
             targets=("Organization", "Patient", "RelatedPerson"),
         ),
     ),
-    includes=("Coverage:payor",),
     revincludes=PROVENANCE,
     categories=(CategoryPart("coverage"),),
 )
@@ -118,15 +117,6 @@ EXPLANATION_OF_BENEFIT = ResourceDefinition(
             CORE + "ExplanationOfBenefit-payee",
             targets=(*PROVIDERS, "Patient", "RelatedPerson"),
         ),
-    ),
-    includes=(
-        "ExplanationOfBenefit:patient",
-        "ExplanationOfBenefit:provider",
-        "ExplanationOfBenefit:care-team",
-        "ExplanationOfBenefit:coverage",
-        "ExplanationOfBenefit:insurer",
-        "ExplanationOfBenefit:payee",
-        "ExplanationOfBenefit:*",
     ),
     revincludes=PROVENANCE,
     categories=(CategoryPart("claims", "use=claim"), CategoryPart("prior-authorizations", "use=preauthorization")),

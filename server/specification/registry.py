@@ -17,13 +17,6 @@ REPRESENTATIVE_TYPE = administrative.RELATED_PERSON.type
 """The resource type that a person who acts for a member has in that member's compartment."""
 
 
-def revinclude_source(value: str) -> tuple[ResourceDefinition, str] | None:
-    """The row and parameter code that ``_revinclude=Type:code`` names, or None when the registry does not know them."""
-    source, _, code = value.partition(":")
-    row = RESOURCES.get(source)
-    return (row, code) if row is not None and row.parameter(code) is not None else None
-
-
 def naming_expressions(type: str) -> tuple[tuple[str, str], ...]:
     """(expression, target type) of every element by which resources of this type name others, and so give them their member."""
     return tuple(

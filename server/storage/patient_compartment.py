@@ -1,4 +1,4 @@
-"""One member's door to the data: read, vread, search and includes for one member and the shared directory.
+"""One member's door to the data: read, vread and search for one member and the shared directory.
 
 https://hl7.org/fhir/R4/compartmentdefinition-patient.html - no function here can name another member.
 """
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, func, or_, select
+from sqlalchemy import Select, bindparam, func, select
 
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
 from server.storage import criteria, sorting
 from server.storage.criteria import MEMBER, REFERENCE, RESOURCE, visible
 from server.storage.database import Database
-from server.storage.query import Criterion, Include, NothingCriterion, ReverseInclude, SearchQuery, SortKey
+from server.storage.query import Criterion, NothingCriterion, SearchQuery, SortKey
 from server.storage.schema import DIRECTORY, NAMES, LoadClock, ResourceVersion
 from server.storage.sorting import Place
 
@@ -24,8 +24,6 @@ CLOCK = LoadClock.__table__  # type: ignore[attr-defined]
 OWN_OR_SHARED = (MEMBER, DIRECTORY)
 
 
-MAXIMUM_ITERATIONS = 5
-"""How deep ``_include:iterate`` follows references."""
 View = Callable[[str], tuple[Criterion, ...] | None]
 """What resources of a type must meet to be seen at all: nothing (), criteria, or None: none of them is."""
 
@@ -143,50 +141,7 @@ def _matching(type: str, shapes: tuple[criteria.Shape, ...]) -> list[Any]:
     return own + criteria.conditions(shapes, shared=RESOURCES[type].is_directory)
 
 
-@lru_cache(maxsize=512)
-def _included(include: Include, size: int) -> Select[Any]:
-    """Current resources that the references of ``size`` resources name by the include's parameters, each with the version that
-    is named ('' : whichever is current)."""
-    named = (
-        select(REFERENCE.c.target_type, REFERENCE.c.target_id, REFERENCE.c.target_version)
-        .where(
-            REFERENCE.c.resource.in_([bindparam(f"k{n}") for n in range(size)]),
-            REFERENCE.c.parameter.in_([bindparam(f"p{n}", value) for n, value in enumerate(include.parameters)]),
-            *([REFERENCE.c.target_type == bindparam("target", include.target_type)] if include.target_type else []),
-        )
-        .distinct()
-        .subquery()
-    )
-    return (
-        select(*_CURRENT, named.c.target_version)
-        .join(named, (RESOURCE.c.type == named.c.target_type) & (RESOURCE.c.id == named.c.target_id))
-        .where(visible(RESOURCE), RESOURCE.c.deleted.is_(False))
-        .order_by(RESOURCE.c.key)
-    )
-
-
-@lru_cache(maxsize=512)
-def _reverse_included(size: int) -> Select[Any]:
-    """Current resources of a type whose reference parameter names one of ``size`` resources."""
-    pointing = select(REFERENCE.c.resource).where(
-        REFERENCE.c.patient.in_(OWN_OR_SHARED),
-        REFERENCE.c.target_type == bindparam("target"),
-        REFERENCE.c.parameter == bindparam("parameter"),
-        or_(*[REFERENCE.c.target_id == bindparam(f"k{n}") for n in range(size)]),
-    )
-    return (
-        select(*_CURRENT)
-        .where(
-            RESOURCE.c.key.in_(pointing),
-            RESOURCE.c.type == bindparam("type"),
-            RESOURCE.c.patient.in_(OWN_OR_SHARED),
-            RESOURCE.c.deleted.is_(False),
-        )
-        .order_by(RESOURCE.c.key)
-    )
-
-
-def _padded(values: Sequence[Any]) -> dict[str, Any]:
+def padded(values: Sequence[Any]) -> dict[str, Any]:
     """Values as bind parameters k0, k1, … padded to a power of two by repetition, so that few statements are compiled."""
     size = 1 << max(0, len(values) - 1).bit_length()
     return {f"k{n}": values[min(n, len(values) - 1)] for n in range(size)}
@@ -275,62 +230,6 @@ class PatientCompartment:
         row = await self._database.fetch_one(_count(query.type, shapes), values)
         return int(row[0]) if row is not None else 0
 
-    async def included(self, query: SearchQuery, matches: Sequence[StoredResource], view: View) -> list[StoredResource]:
-        """What ``_include`` and ``_revinclude`` add to a page: each resource once, and none that is a match.
-
-        What is out of view is neither added nor followed any further.
-        """
-        found: dict[int, StoredResource] = {}
-        seen = {match.key for match in matches}
-        if matches:
-            for reverse in query.reverse_includes:
-                if view(reverse.source_type) is not None:
-                    await self._add(found, seen, await self._pointing_at(reverse, query.type, matches), view)
-            fresh: list[StoredResource] = list(matches)
-            for iteration in range(MAXIMUM_ITERATIONS):
-                added: list[StoredResource] = []
-                for include in query.includes:
-                    sources = [r for r in fresh if r.type == include.source_type]
-                    if sources and (include.iterate or iteration == 0):
-                        added += await self._add(found, seen, await self._named_by(include, sources, view), view)
-                fresh = added
-                if not fresh:
-                    break
-        return list(found.values())
-
-    async def _named_by(self, include: Include, sources: Sequence[StoredResource], view: View) -> list[StoredResource]:
-        """What the sources name, in the version they name: claims are about the coverage as it was.
-
-        Of a type seen in part the current version comes, because only that is judged here.
-        """
-        values = _padded([source.key for source in sources]) | {"patient": self.patient}
-        rows = await self._database.fetch(_included(include, len(values) - 1), values)
-        found: dict[int, StoredResource] = {}
-        for *columns, version in rows:
-            named = _STORED(columns)
-            if version not in ("", named.version) and view(named.type) == ():
-                (named,) = await self._fetch(_VREAD, type=named.type, id=named.id, version=version) or (named,)
-                if named.version == version:
-                    named = named._replace(key=-named.key)  # keys of the two tables are apart
-            found[named.key] = named
-        return list(found.values())
-
-    async def _pointing_at(
-        self, reverse: ReverseInclude, type: str, matches: Sequence[StoredResource]
-    ) -> list[StoredResource]:
-        values = _padded([match.id for match in matches])
-        return await self._fetch(
-            _reverse_included(len(values)), type=reverse.source_type, target=type, parameter=reverse.parameter, **values
-        )
-
-    async def _add(
-        self, found: dict[int, StoredResource], seen: set[int], rows: Sequence[StoredResource], view: View
-    ) -> list[StoredResource]:
-        added = await self.in_view([row for row in rows if row.key not in seen], view)
-        seen.update(row.key for row in added)
-        found.update((row.key, row) for row in added)
-        return added
-
     async def in_view(self, rows: list[StoredResource], view: View) -> list[StoredResource]:
         """The rows that may be seen, in the same order; asks the database only about types seen in part."""
         hidden: set[int] = set()
@@ -342,8 +241,8 @@ class PatientCompartment:
             hidden.update(keys)
             if asked is not None:
                 shapes, values = criteria.shapes_and_values(asked)
-                padded = _padded(keys)
-                values |= {"patient": self.patient, **padded}
-                kept = await self._database.fetch(_seen(type, shapes, len(padded)), values)
+                named = padded(keys)
+                values |= {"patient": self.patient, **named}
+                kept = await self._database.fetch(_seen(type, shapes, len(named)), values)
                 hidden.difference_update(row[0] for row in kept)
         return [row for row in rows if row.key not in hidden] if hidden else rows

@@ -185,10 +185,15 @@ class Include:
 
 @dataclass(frozen=True, slots=True)
 class ReverseInclude:
-    """Bring resources of ``source_type`` whose reference parameter points at a match."""
+    """Bring resources of ``source_type`` whose reference parameter points at a match of one of the ``target_types``.
+
+    ``iterate``: at what other includes brought too.
+    """
 
     source_type: str
     parameter: str
+    target_types: tuple[str, ...]
+    iterate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

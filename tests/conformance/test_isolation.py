@@ -24,7 +24,6 @@ from tests.conformance.two_members import (
     Probe,
     identities,
     probes,
-    references,
     search_values,
     versions,
 )
@@ -129,11 +128,10 @@ def test_nothing_of_another_member_is_told(worlds: Worlds, row: Any) -> None:
     for probe in probes(row, [*OWN, *DIRECTORY], others):
         check(worlds, probe)
         tried.add(probe.part)
-    expected = {(row.type, "read"), (row.type, "_include", "*"), (row.type, "_include:iterate", "*")}
+    expected = {(row.type, "read"), (row.type, "_include:iterate", "*")}
     expected |= {
         (row.type, "search", parameter.code) for parameter in row.search_parameters if parameter.code != "_lastUpdated"
     }
-    expected |= {(row.type, "_include", parameter.code) for parameter in references(row)}
     expected |= {(row.type, "_include", include.split(":")[1]) for include in row.includes}
     expected |= {(row.type, "_revinclude", reverse) for reverse in row.revincludes}
     assert expected <= tried
@@ -256,12 +254,8 @@ def test_a_token_without_the_scope_of_a_type_learns_nothing_of_it(worlds: Worlds
     assert worlds.together.served.post(f"{row.type}/_search", token, []).status == 403
     for source in ROWS:
         if source is not row:
-            onward = "&".join(f"_include:iterate={any.type}:*" for any in ROWS if references(any))
-            back = "&".join(
-                f"_revinclude={row.type}:{parameter.code}"
-                for parameter in references(row)
-                if {source.type, "Resource"} & set(parameter.targets)
-            )
+            onward = "&".join(f"_include:iterate={any.type}:*" for any in ROWS if any.includes)
+            back = "&".join(f"_revinclude:iterate={reverse}" for any in ROWS for reverse in any.revincludes)
             reply = worlds.together.served.get(f"{source.type}?{onward}&{back}", token)
             assert reply.status == 200
             assert not [name for name in reply.ids("include") if name.startswith(f"{row.type}/")]

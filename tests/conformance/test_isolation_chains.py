@@ -12,8 +12,8 @@ import pytest
 from server.specification.definition import ResourceDefinition, SearchParameter
 from server.specification.registry import RESOURCES
 from tests.conformance.household import ANNA, BORIS
-from tests.conformance.test_isolation import CURSOR, OTHERS, OWN, ROWS, Worlds, references, search_values, worlds
-from tests.conformance.two_members import DIRECTORY
+from tests.conformance.test_isolation import CURSOR, OTHERS, OWN, ROWS, Worlds, search_values, worlds
+from tests.conformance.two_members import DIRECTORY, references
 from tests.lasting import World
 
 __all__ = ["worlds"]

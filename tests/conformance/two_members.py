@@ -283,30 +283,24 @@ def references(row: ResourceDefinition) -> list[SearchParameter]:
 
 
 def _inclusions(row: ResourceDefinition) -> Iterator[tuple[tuple[str, ...], tuple[tuple[str, str], ...]]]:
-    """Every include and reverse include of a type, alone and with iteration from everywhere to everywhere."""
-    onward = tuple(
-        ("_include:iterate", f"{any.type}:{code}")
-        for any in RESOURCES.values()
-        for code in (*(parameter.code for parameter in references(any)), *(["*"] if references(any) else []))
+    """Every include and reverse include that is offered, alone and with iteration from everywhere to everywhere."""
+    onward = tuple(("_include:iterate", include) for any in RESOURCES.values() for include in any.includes)
+    back = tuple(
+        ("_revinclude:iterate", reverse) for reverse in sorted({r for x in RESOURCES.values() for r in x.revincludes})
     )
-    for parameter in references(row):
-        include = ("_include", f"{row.type}:{parameter.code}")
-        yield (row.type, "_include", parameter.code), (include,)
-        for target in parameter.targets:
-            if target != "Resource":
-                yield (row.type, "_include", parameter.code), (("_include", f"{include[1]}:{target}"),)
-    yield (row.type, "_include", "*"), (("_include", f"{row.type}:*"),)
-    yield (row.type, "_include", "*"), (("_include", f"{row.type}:*"), *onward)
+    for include in row.includes:
+        yield (row.type, "_include", include.split(":")[1]), (("_include", include),)
+    for parameter in row.references:
+        for target in RESOURCES if "Resource" in parameter.targets else parameter.targets:
+            if target in RESOURCES:
+                narrowed = f"{row.type}:{parameter.code}:{target}"
+                yield (row.type, "_include", parameter.code), (("_include", narrowed),)
+    if row.includes:
+        yield (row.type, "_include", "*"), (("_include", "*"), *onward)
     yield (row.type, "_include:iterate", "*"), onward
-    for name, value in onward:
-        yield (row.type, "_include:iterate", value), ((name, value),)
-    backward = [
-        ("_revinclude", f"{source.type}:{parameter.code}")
-        for source in RESOURCES.values()
-        for parameter in references(source)
-        if {row.type, "Resource"} & set(parameter.targets)
-    ]
-    for reverse in backward:
-        yield (row.type, "_revinclude", reverse[1]), (reverse,)
-    if backward:
-        yield (row.type, "_revinclude", "all"), (*backward, *onward)
+    yield (row.type, "_include:iterate", "*"), (*onward, *back)
+    for name, value in (*onward, *back):
+        yield (row.type, name, value), ((name, value),)
+    for reverse in row.revincludes:
+        yield (row.type, "_revinclude", reverse), (("_revinclude", reverse),)
+        yield (row.type, "_revinclude", "all"), (("_revinclude", reverse), *onward)

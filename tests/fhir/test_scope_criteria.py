@@ -217,8 +217,9 @@ def test_includes_under_criteria_stop_at_what_is_left_out(world: World) -> None:
     scope = f"{LABS} patient/Provenance.rs patient/Patient.rs"
     found = get(world, "Provenance?_include=Provenance:target&_id=of-moved", scope)
     assert found.ids("include") == ["Observation/lab"]
-    none = get(world, "Patient?_revinclude=Observation:patient", scope)
-    assert set(none.ids("include")) == {"Observation/lab", "Observation/returned"}
+    back = get(world, "Observation?_include=Observation:patient&_revinclude=Provenance:target", scope)
+    assert set(back.ids()) == {"Observation/lab", "Observation/returned"}
+    assert set(back.ids("include")) == {"Patient/anna", "Provenance/of-moved"}
 
 
 # -- the token's own fhirUser ------------------------------------------------------------------------------------------
@@ -282,8 +283,7 @@ def served(world: World, scope: str) -> set[str]:
     onward = "&".join(
         f"{kind}={row.type}:{parameter.code}"
         for row in RESOURCES.values()
-        for parameter in row.search_parameters
-        if parameter.type == "reference"
+        for parameter in row.references
         for kind in ("_include:iterate",)
     )
     found: set[str] = set()

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+from server.fhir.scope_check import SupersededVersions
 from server.settings import Settings
-from server.storage import compartment_content, compartment_history, patient_compartment
+from server.storage import compartment_content, compartment_history, compartment_includes, patient_compartment
+from server.storage.compartment_includes import CompartmentIncludes
 from server.storage.criteria import Shape, shapes_and_values
 from server.storage.database import Compiled, Database
-from server.storage.patient_compartment import PatientCompartment
+from server.storage.patient_compartment import PatientCompartment, StoredResource
 from server.storage.query import (
     ChainCriterion,
     HasCriterion,
@@ -32,6 +34,7 @@ from server.storage.query import (
 )
 from server.storage.schema import METADATA
 from tests.factories import coverage, explanation_of_benefit, organization, patient, provenance, store
+from tests.lasting import FHIR_BASE
 
 ANNA, BEN = patient("anna"), patient("ben")
 CLAIMS = [explanation_of_benefit(f"claim-{number}", ANNA) for number in range(7)]
@@ -78,17 +81,21 @@ def test_a_total_counts_what_the_pages_hold(ask: Any) -> None:
     assert [m.id for m in ask(lambda anna: anna.search(SearchQuery(EOB, (number,)))).matches] == ["claim-3"]
 
 
+async def brought(anna: PatientCompartment, query: SearchQuery, matches: Sequence[StoredResource]) -> Any:
+    """What a page's includes add when everything may be seen."""
+    past = SupersededVersions(anna, FHIR_BASE)
+    return await CompartmentIncludes(anna._database, anna, lambda _type: (), past).of(query, matches)
+
+
 def test_includes_bring_each_resource_once(ask: Any) -> None:
     async def included(anna: PatientCompartment) -> list[str]:
         query = SearchQuery(
             EOB,
             includes=(Include(EOB, ("insurer", "patient")), Include(EOB, ("provider",), "Organization")),
-            reverse_includes=(ReverseInclude("Provenance", "target"),),
+            reverse_includes=(ReverseInclude("Provenance", "target", (EOB,)),),
         )
         page = await anna.search(query)
-        return sorted(
-            f"{found.type}/{found.id}" for found in await anna.included(query, page.matches, lambda _type: ())
-        )
+        return sorted(f"{found.type}/{found.id}" for found in await brought(anna, query, page.matches))
 
     assert ask(included) == ["Organization/hospital", "Organization/payer", "Patient/anna", "Provenance/origin"]
 
@@ -96,9 +103,11 @@ def test_includes_bring_each_resource_once(ask: Any) -> None:
 def test_an_included_match_is_no_include(ask: Any) -> None:
     async def included(anna: PatientCompartment) -> list[str]:
         back = Include(EOB, ("patient",), iterate=True)
-        query = SearchQuery("Patient", includes=(back,), reverse_includes=(ReverseInclude(EOB, "patient"),))
+        query = SearchQuery(
+            "Patient", includes=(back,), reverse_includes=(ReverseInclude(EOB, "patient", ("Patient",)),)
+        )
         page = await anna.search(query)
-        return sorted(found.id for found in await anna.included(query, page.matches, lambda _type: ()))
+        return sorted(found.id for found in await brought(anna, query, page.matches))
 
     assert ask(included) == [f"claim-{number}" for number in range(7)]
 
@@ -137,8 +146,8 @@ STATEMENTS: dict[str, Any] = {
     "read": patient_compartment._READ,
     "vread": patient_compartment._VREAD,
     "a tombstone": patient_compartment._TOMBSTONE,
-    "an include": patient_compartment._included(Include(EOB, ("insurer", "patient")), 64),
-    "a reverse include": patient_compartment._reverse_included(64),
+    "an include": compartment_includes._included(Include(EOB, ("insurer", "patient")), 64),
+    "a reverse include": compartment_includes._reverse_included(64),
     "a chain": patient_compartment._count(EOB, shapes_and_values([CHAIN])[0]),
     "a reverse chain": patient_compartment._count(EOB, shapes_and_values([HAS])[0]),
     "history of one": compartment_history._page((EOB,), one=True, after=False),
