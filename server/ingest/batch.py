@@ -170,7 +170,7 @@ class Batch:
         used = lookup.superseded_versions(self._transaction, [(version.type, version.id) for version in replaced])
         for version in replaced:
             used[version.type, version.id].add(version.version)
-        now = self._writer.loaded_at
+        now = self._writer.moment([*(draft.identity for draft in drafts), *((one.type, one.id) for one in retracted)])
         writes = [records.write(draft, used.get(draft.identity, ()), now, self.report) for draft in drafts]
         writes += [records.retraction(version, used[version.type, version.id], now) for version in retracted]
         self._writer.write(writes)

@@ -90,6 +90,7 @@ class ResourceWriter:
         if not transaction.execute(_LOCK_CLOCK):
             transaction.execute(_START_CLOCK)
         self._loaded_at: int | None = None
+        self._written: set[Identity] = set()
 
     @property
     def loaded_at(self) -> int:
@@ -101,10 +102,19 @@ class ResourceWriter:
             self._transaction.execute(_SET_CLOCK, {"now": self._loaded_at})
         return self._loaded_at
 
+    def moment(self, identities: Collection[Identity]) -> int:
+        """``loaded_at`` of the next write of these resources: a later one than so far if one of them was written at it, because
+        two versions of one moment could not be told apart by age."""
+        if not self._written.isdisjoint(identities):
+            self._written.clear()
+            self._loaded_at = None
+        return self.loaded_at
+
     def write(self, writes: Sequence[ResourceWrite]) -> None:
         """Make each write the current version of its resource; a resource may stand in the list once only."""
         if not writes:
             return
+        self._written.update((write.type, write.id) for write in writes)
         known = {(write.type, write.id): write.replaces.key for write in writes if write.replaces is not None}
         self._run(_SUPERSEDE, [{"k": key} for key in known.values()])
         self._run(_TOMBSTONE, [self._tombstone(write) for write in writes if write.tombstone])
