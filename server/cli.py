@@ -156,6 +156,10 @@ def load(
         with progress_bar("Loading") as advance:
             outcome = ingest.load(database, settings, paths, on_progress=advance)
     print(outcome)
+        if settings.sensitivity_policies_file is not None:
+            from server.authorization.sensitivity import read_policies
+
+            read_policies(settings.sensitivity_policies_file)  # what is loaded under a broken file is not served either
     raise typer.Exit(outcome.exit_code)
 
 

@@ -50,6 +50,12 @@ def check(settings: "Settings", host: str, port: int) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if settings.sensitivity_policies_file is not None:
+        from server.authorization.sensitivity import MEMBER, read_policies
+
+        for policy in read_policies(settings.sensitivity_policies_file):  # raises what is wrong with it
+            if MEMBER in policy.audience:
+                print(f"warning: the policy {policy.slug} withholds records from members themselves", file=sys.stderr)
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:

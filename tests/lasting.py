@@ -81,10 +81,12 @@ class World:
 
 
 @contextmanager
-def lasting_world(kind: str, request: pytest.FixtureRequest, records: list[factories.Record]) -> Iterator[World]:
-    """A world of these records."""
+def lasting_world(
+    kind: str, request: pytest.FixtureRequest, records: list[factories.Record], **more: Any
+) -> Iterator[World]:
+    """A world of these records; ``more`` are settings."""
     with lasting_database(kind, request) as url:
-        settings = settings_of(url)
+        settings = settings_of(url, **more)
         database = Database(settings)
         factories.store(database, settings, records)
         with served(settings) as application:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from server import clock
 from server.authorization import enrolment
 from server.authorization.permissions import Permissions, permissions, system_permissions
+from server.authorization.sensitivity import policies_for
 from server.settings import Settings
 from server.storage.authorization_store import ACCESS_BY_GRANT, ACCESS_BY_TOKEN, ACCESS_BY_TOKENS
 from server.storage.client_store import SUSPENDED_REASON
@@ -88,12 +89,13 @@ async def _access(database: Database, settings: Settings, row: Sequence[Any]) ->
     if actor == SYSTEM:
         environment = environment_of(settings, client_environment, None)
         kind = SYSTEM if client_kind == THIRD_PARTY else client_kind
-        return Access(client_id, kind, grant_id, "", SYSTEM, environment, scope, system_permissions(scope))
+        permitted = system_permissions(scope, policies_for(settings, actor, client_kind))
+        return Access(client_id, kind, grant_id, "", SYSTEM, environment, scope, permitted)
     if enrolled:
         reason = enrolment.entitlement(settings, enrolled, enrolment.today(settings))
         if reason:
             raise TokenRefusedError(reason, enrolment.REASONS[reason])
-    permitted = permissions(scope)
+    permitted = permissions(scope, policies_for(settings, actor, client_kind))
     return Access(
         client_id,
         client_kind,

@@ -3,11 +3,13 @@
 https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html - several scopes permit what any of them does.
 """
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from server.authorization.scope_criteria import Conditions, any_of
 from server.authorization.scopes import CONTEXTS, SYSTEM_CONTEXTS, WILDCARD, ResourceScope, parsed
+from server.authorization.sensitivity import Policy
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES, naming_expressions
 from server.storage.query import AnyOfCriterion, Criterion, NamedInSightCriterion, ReferredInSightCriterion, Sight
@@ -33,20 +35,38 @@ class Permissions:
     """What granted scopes permit on resources: per resource type the interaction letters, and criteria that every resource meets.
 
     What belongs to a member only through another resource is seen only with that resource: a Provenance with all its targets,
-    a Medication with a prescription that names it.
+    a Medication with a prescription that names it. What sensitivity policies withhold is out of sight too.
+
+    ``plain``: the same scopes without any policy, None when there is none; ``under``: with each policy alone, by its slug.
     """
 
-    __slots__ = ("_criteria", "_letters", "_wildcard", "reads_fhir_user")
+    __slots__ = ("_criteria", "_letters", "_policies", "_wildcard", "plain", "reads_fhir_user", "under")
 
-    def __init__(self, scopes: Collection[ResourceScope], *, reads_fhir_user: bool = False) -> None:
+    def __init__(
+        self,
+        scopes: Collection[ResourceScope],
+        policies: Sequence[Policy] = (),
+        *,
+        reads_fhir_user: bool = False,
+    ) -> None:
         letters: dict[str, str] = {}
         for scope in scopes:
             letters[scope.resource_type] = letters.get(scope.resource_type, "") + scope.letters
         self._wildcard = letters.pop(WILDCARD, "")
         self._letters = letters
         self._criteria: dict[tuple[str, str], tuple[Criterion, ...]] = {}
+        self._policies = policies
         self.reads_fhir_user = reads_fhir_user
+        self.plain: Permissions | None = None
+        self.under: tuple[tuple[str, Permissions], ...] = ()
         self._restrict(_asked(scopes))
+        if policies:
+            self.plain = Permissions(scopes, reads_fhir_user=reads_fhir_user)
+            self.under = (
+                tuple((each.slug, Permissions(scopes, (each,), reads_fhir_user=reads_fhir_user)) for each in policies)
+                if len(policies) > 1
+                else ((policies[0].slug, self),)
+            )
 
     def permits(self, resource_type: str, interaction_letter: str) -> bool:
         """Whether an interaction on a type is allowed: 'r' read, vread and included, 's' search-type."""
@@ -60,6 +80,10 @@ class Permissions:
         """What resources of a type must meet to be included in a search on another; None: none of them may be."""
         return self.criteria(resource_type, "r") if self.permits(resource_type, "r") else None
 
+    def withholding(self, resource_type: str) -> tuple[Criterion, ...]:
+        """What resources of a type meet that no policy withholds by their own labels, whatever the scopes ask; () : any will do."""
+        return tuple(criterion for policy in self._policies for criterion in policy.criteria(resource_type))
+
     @property
     def resource_types(self) -> tuple[str, ...]:
         """The served resource types on which anything is permitted, in the registry's order."""
@@ -70,6 +94,10 @@ class Permissions:
             criterion = None if letter in self._wildcard else asked[type_name, letter]
             if criterion is not None:
                 self._criteria[type_name, letter] = (criterion,)
+        if self._policies:
+            for type_name in RESOURCES:
+                for criterion in self.withholding(type_name):
+                    self._add(type_name, criterion)
         for type_name, naming in _NAMING.items():
             if not all(map(self._is_whole, naming)):
                 self._add(type_name, NamedInSightCriterion(self._sight(naming)))
@@ -88,14 +116,12 @@ class Permissions:
 
     def _sight(self, types: Collection[str]) -> Sight:
         whole = tuple(type_name for type_name in types if self._is_whole(type_name))
-        partly = tuple(
-            (type_name, self.criteria(type_name, letter))
-            for type_name in types
-            if type_name not in whole
-            for letter in _VISIBLE
-            if self.permits(type_name, letter)
-        )
-        return Sight(whole, tuple(dict.fromkeys(partly)))
+        partly: dict[tuple[Criterion, ...], dict[str, None]] = defaultdict(dict)
+        for type_name in types:
+            for letter in _VISIBLE if type_name not in whole else "":
+                if self.permits(type_name, letter):
+                    partly[self.criteria(type_name, letter)][type_name] = None
+        return Sight(whole, tuple((tuple(names), criteria) for criteria, names in partly.items()))
 
 
 def _asked(scopes: Collection[ResourceScope]) -> dict[tuple[str, str], AnyOfCriterion | None]:
@@ -108,14 +134,14 @@ def _asked(scopes: Collection[ResourceScope]) -> dict[tuple[str, str], AnyOfCrit
 
 
 @lru_cache(maxsize=4096)
-def permissions(scope: str) -> Permissions:
+def permissions(scope: str, policies: tuple[Policy, ...] = ()) -> Permissions:
     """What a *granted* scope string permits a member's token. ``system/`` grants nothing here, nor do scopes not understood."""
     words = frozenset(scope.split())
     told = any(words >= named for named in FHIR_USER_SCOPES)
-    return Permissions(parsed(scope, CONTEXTS), reads_fhir_user=told)
+    return Permissions(parsed(scope, CONTEXTS), policies, reads_fhir_user=told)
 
 
 @lru_cache(maxsize=256)
-def system_permissions(scope: str) -> Permissions:
+def system_permissions(scope: str, policies: tuple[Policy, ...] = ()) -> Permissions:
     """What a granted scope string permits a client's own token (client credentials): what its ``system/`` scopes do."""
-    return Permissions(parsed(scope, SYSTEM_CONTEXTS))
+    return Permissions(parsed(scope, SYSTEM_CONTEXTS), policies)

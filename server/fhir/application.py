@@ -34,6 +34,7 @@ from server.fhir.representation import WHOLE, Representation, presentation, pret
 from server.fhir.routing import Receive, Request, Route, Scope, Send, route
 from server.settings import Settings
 from server.specification.definition import (
+from server.fhir.withholding import detail as withheld_detail
     HISTORY_INSTANCE,
     HISTORY_TYPE,
     READ,
@@ -124,6 +125,7 @@ class FHIRApplication:
 
     def _capabilities(self, request: Request) -> Answer:
         if request.method not in ("GET", "HEAD"):
+                detail=withheld_detail(answer.withheld) if answer.withheld and request.method != "HEAD" else "",
             return self._error(
                 FHIRError(error_codes.METHOD_NOT_ALLOWED, "metadata is read with GET.", {"allow": "GET, HEAD"})
             )
@@ -169,7 +171,8 @@ class FHIRApplication:
             answer = self._error(error) if isinstance(error, FHIRError) else self._failure(request.id, error)
             if found is not None:
                 answer.interaction, answer.resource_type = found.interaction, found.type
-        answer.access = access
+            answer.withheld = error.withheld if isinstance(error, FHIRError) else {}
+        answer.access = answer.access or access
         return answer
 
     @staticmethod

@@ -22,6 +22,8 @@ LOGICAL = ":identifier"
 """Suffix of the token parameter that a logical reference (an identifier instead of a literal reference) is found by."""
 PRESENT = ":present"
 """Suffix of the token parameter that says of a value which no other entry stands for that it is there (``:missing``)."""
+OWN_COLUMNS = ("_id", "_lastUpdated")
+"""Search parameters that need no entries."""
 ELSEWHERE = ""
 """``type`` of a reference entry whose ``id`` is a whole URL: a canonical, or a resource of another server."""
 
@@ -80,7 +82,7 @@ def index_entries(definition: ResourceDefinition, resource: Mapping[str, Any], b
     """
     found: dict[type, set[Any]] = {Token: set(), Reference: set(), Date: set(), String: set()}
     for parameter in definition.search_parameters:
-        if parameter.code.startswith("_"):
+        if parameter.code in OWN_COLUMNS:
             continue
         values = compile_expression(parameter.expression)(resource)
         entries = [entry for value in values for entry in _entries(parameter, value, base)]

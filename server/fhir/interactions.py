@@ -3,26 +3,29 @@
 https://hl7.org/fhir/R4/http.html#read, #vread and #search
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
 from server import clock
 from server.authorization.access import Access
+from server.authorization.permissions import Permissions
 from server.fhir.answer import Answer
 from server.fhir.bundle import Cursor, CursorCipher, query_string, searchset
 from server.fhir.conditions import ALWAYS, SECOND, Conditions
 from server.fhir.outcomes import Outcomes, gone, not_found
 from server.fhir.representation import WHOLE, Representation
-from server.fhir.scope_check import SupersededVersions, is_in_scope
+from server.fhir.scope_check import SupersededVersions
 from server.fhir.search_parameters import Pairs, parse
 from server.fhir.search_values import ID, Context
+from server.fhir.withholding import VersionSight, Withheld, together, withheld
 from server.settings import Settings
 from server.specification.definition import READ, SEARCH_TYPE, VREAD, ResourceDefinition
+from server.storage.compartment_history import CompartmentHistory
 from server.storage.compartment_includes import CompartmentIncludes
 from server.storage.database import Database
 from server.storage.patient_compartment import Page, PatientCompartment, StoredResource
-from server.storage.query import SearchQuery
+from server.storage.query import Criterion, SearchQuery
 from server.storage.sorting import Place
 
 MOST_VERSIONS_COMPARED = 10
@@ -51,9 +54,11 @@ class Interactions:
         if not ID.fullmatch(id):
             raise not_found(definition.type, id)
         compartment = PatientCompartment(self._database, access.patient)
-        criteria = access.permissions.criteria(definition.type, "r")
-        if criteria and f"{definition.type}/{id}" != access.fhir_user:
+        criteria = _asked(access, definition.type, id)(access.permissions)
+        if criteria:
             found = await compartment.read_seen(definition.type, id, criteria)
+            if found is None and access.permissions.plain is not None:
+                found = await self._out_of_sight(compartment, definition.type, id, access)
         else:
             found = await compartment.read(definition.type, id)
         answer = _one(READ, definition.type, id, found, conditions, written)
@@ -75,12 +80,32 @@ class Interactions:
             raise not_found(definition.type, id)
         compartment = PatientCompartment(self._database, access.patient)
         found = await compartment.vread(definition.type, id, version)
-        criteria = access.permissions.criteria(definition.type, "r")
-        if criteria and found is not None:
-            base = self._settings.fhir_base
-            if found.deleted or not await is_in_scope(compartment, found, criteria, base):
-                found = None
+        if found is not None and access.permissions.criteria(definition.type, "r"):
+            sight = self._sight(compartment)
+            if not await sight.is_told(found, access.permissions):
+                withheld = await sight.withheld([found], access.permissions, "r")
+                raise not_found(definition.type, id).but_for(withheld)
         return _one(VREAD, definition.type, id, found, conditions, written)
+
+    def _sight(self, compartment: PatientCompartment) -> VersionSight:
+        history = CompartmentHistory(self._database, compartment.patient)
+        return VersionSight(compartment, history, self._settings.fhir_base)
+
+    async def _out_of_sight(
+        self, compartment: PatientCompartment, type: str, id: str, access: Access
+    ) -> StoredResource | None:
+        """What a read tells of what no criteria are met by: of a tombstone in sight itself, else 404 and what was withheld."""
+        stored = await compartment.read(type, id)
+        if stored is None:
+            return None
+        if stored.deleted:
+            return stored if await self._sight(compartment).is_told(stored, access.permissions) else None
+        asked = _asked(access, type, id)
+
+        async def seen(under: Permissions) -> int:
+            return int(await compartment.read_seen(type, id, asked(under)) is not None)
+
+        raise not_found(type, id).but_for(await withheld(access.permissions, seen))
 
     async def search(
         self, definition: ResourceDefinition, pairs: Pairs, access: Access, bundle_id: str, *, strict: bool
@@ -101,13 +126,12 @@ class Interactions:
             query = replace(query, after=cursor.place, backwards=cursor.backwards)
         page, included = Page((), more=False), list[StoredResource]()
         if search.count_only:
-            page = Page((), False, await compartment.total(query), await compartment.watermark())
+            watermark = await compartment.watermark()  # before the count, so that no load between them is missed
+            page = Page((), False, await compartment.total(query), watermark)
         else:
             page = await compartment.search(query)
             if query.includes or query.reverse_includes:
-                past = SupersededVersions(compartment, self._settings.fhir_base)
-                includes = CompartmentIncludes(self._database, compartment, access.permissions.view, past)
-                included = await includes.of(query, page.matches)
+                included = await self._included(compartment, query, page.matches, access.permissions)
         total, watermark = (page.total, page.watermark) if cursor is None else (cursor.total, cursor.watermark)
         links = [("self", f"_cursor={quote(search.cursor)}" if search.cursor else ""), ("first", "")]
         for relation, place, backwards in _neighbours(page, query):
@@ -128,7 +152,47 @@ class Interactions:
             self._outcomes.ignored(tuple(dict.fromkeys(search.ignored))) if search.ignored else None,
         )
         own = len([r for r in (*matches, *included) if r.patient])
-        return Answer(200, body, interaction=SEARCH_TYPE, resource_type=definition.type, resources=own)
+        answer = Answer(200, body, interaction=SEARCH_TYPE, resource_type=definition.type, resources=own)
+        if access.permissions.plain is not None:
+            answer.withheld = await self._withheld(definition, pairs, access, query, page.matches)
+        return answer
+
+    async def _withheld(
+        self,
+        definition: ResourceDefinition,
+        pairs: Pairs,
+        access: Access,
+        query: SearchQuery,
+        matches: Sequence[StoredResource],
+    ) -> Withheld:
+        """What policies withheld of all matches (told with the first page), and of what this page's matches bring along."""
+        compartment = PatientCompartment(self._database, access.patient)
+        now = clock.now_microseconds()
+
+        async def total(under: Permissions) -> int:
+            context = Context(self._settings, access.patient, now, under.view)
+            asked = parse(definition, pairs, context, strict=False).query
+            return await compartment.total(
+                replace(asked, criteria=(*asked.criteria, *under.criteria(definition.type, "s")))
+            )
+
+        async def included(under: Permissions) -> int:
+            return len(await self._included(compartment, query, matches, under))
+
+        found: Withheld = {} if query.after else await withheld(access.permissions, total)
+        if matches and (query.includes or query.reverse_includes):
+            found = together(found, await withheld(access.permissions, included))
+        return found
+
+    async def _included(
+        self,
+        compartment: PatientCompartment,
+        query: SearchQuery,
+        matches: Sequence[StoredResource],
+        permissions: Permissions,
+    ) -> list[StoredResource]:
+        past = SupersededVersions(compartment, self._settings.fhir_base, permissions.withholding)
+        return await CompartmentIncludes(self._database, compartment, permissions.view, past).of(query, matches)
 
     def _links(
         self, definition: ResourceDefinition, honoured: str, links: Sequence[tuple[str, str]]
@@ -136,6 +200,13 @@ class Interactions:
         address = f"{self._settings.fhir_base}/{definition.type}"
         queries = ((relation, "&".join(filter(None, (honoured, cursor)))) for relation, cursor in links)
         return [(relation, f"{address}?{query}" if query else address) for relation, query in queries]
+
+
+def _asked(access: Access, type: str, id: str) -> Callable[[Permissions], tuple[Criterion, ...]]:
+    """What permissions ask of one resource: of the token's own fhirUser only that it is not withheld."""
+    if f"{type}/{id}" == access.fhir_user:
+        return lambda permissions: permissions.withholding(type)
+    return lambda permissions: permissions.criteria(type, "r")
 
 
 def _neighbours(page: Page, query: SearchQuery) -> Iterator[tuple[str, Place, bool]]:

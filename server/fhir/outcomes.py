@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/operationoutcome.html - every issue names its row of ``e
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -24,6 +24,12 @@ class FHIRError(Exception):
         self.diagnostics = diagnostics
         self.headers = dict(headers or {})
         self.expression = expression
+        self.withheld: Mapping[str, int] = {}
+
+    def but_for(self, withheld: Mapping[str, int]) -> Self:
+        """The same, with what sensitivity policies withheld, by policy: for the ledger alone."""
+        self.withheld = withheld
+        return self
 
     @property
     def status(self) -> int:

@@ -4,7 +4,7 @@ https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html - cu
 superseded ones have no index entries, so that they are made again here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -60,18 +60,27 @@ def is_met(criterion: TokenCriterion | AnyOfCriterion, entries: IndexEntries) ->
 async def _is_seen(compartment: PatientCompartment, target: Reference, sight: Sight) -> bool:
     if target.type in sight.whole:
         return True
-    for type_name, criteria in sight.partly:
-        if type_name == target.type and await compartment.read_seen(target.type, target.id, criteria) is not None:
+    for types, criteria in sight.partly:
+        if target.type in types and await compartment.read_seen(target.type, target.id, criteria) is not None:
             return True
     return False
 
 
 class SupersededVersions:
-    """What superseded versions refer to and whether they are within a token's scope, each by its own body."""
+    """What superseded versions refer to and whether they are within a token's scope, each by its own body.
 
-    def __init__(self, compartment: PatientCompartment, base: str) -> None:
+    ``labels``: what the current version must meet besides, or no version of it is seen (sensitivity policies).
+    """
+
+    def __init__(
+        self,
+        compartment: PatientCompartment,
+        base: str,
+        labels: Callable[[str], Sequence[Criterion]] = lambda _type: (),
+    ) -> None:
         self._compartment = compartment
         self._base = base
+        self._labels = labels
 
     def references(self, version: StoredResource) -> frozenset[Reference]:
         """What the version refers to, by search parameter; of a body that cannot be read nothing."""
@@ -81,5 +90,8 @@ class SupersededVersions:
             return frozenset()
 
     async def is_seen(self, version: StoredResource, asked: Sequence[Criterion]) -> bool:
-        """Whether the version meets all criteria."""
-        return await is_in_scope(self._compartment, version, asked, self._base)
+        """Whether the version meets all criteria, and the current one what is asked of it."""
+        if not await is_in_scope(self._compartment, version, asked, self._base):
+            return False
+        labels = tuple(self._labels(version.type))
+        return not labels or await self._compartment.read_seen(version.type, version.id, labels) is not None

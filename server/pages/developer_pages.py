@@ -17,6 +17,7 @@ from server import __version__
 from server.authorization import app_criteria, client_assertion, discovery
 from server.authorization.languages import Message
 from server.authorization.scopes import supported_scopes
+from server.authorization.sensitivity import policies_in_force
 from server.authorization.software_statements import SoftwareStatements
 from server.authorization.web_page import WebPages
 from server.fhir.error_codes import ERROR_CODES
@@ -64,6 +65,13 @@ PAGES = (
         "docs_searches.html",
     ),
     DeveloperPage(DOCS + "/errors", "Error codes", "What each one means and how to mend it.", "docs_errors.html"),
+    DeveloperPage(
+        DOCS + "/sensitivity",
+        "Sensitive records",
+        "Security labels, and what is withheld from whom.",
+        "docs_sensitivity.html",
+    ),
+    DeveloperPage(DOCS + "/sync", "Keep in sync", "Fetch everything once, then only what changed.", "docs_sync.html"),
     DeveloperPage(DOCS + "/limits", "Limits", "Page sizes, lifetimes and rates.", "docs_limits.html"),
     DeveloperPage(DOCS + "/sandbox", "Sandbox", "Made-up members to try your app with.", "docs_sandbox.html"),
     DeveloperPage(DOCS + "/changelog", "Changelog", "What changed, version by version.", "docs_changelog.html"),
@@ -81,6 +89,7 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
     history = changelog()
     logins = sandbox_logins(settings)
     issuers = [row.name for row in SoftwareStatements(settings).issuers.values()]
+    policies = policies_in_force(settings)
     documents = {
         "authorize": settings.base_url + discovery.AUTHORIZE,
         "token": settings.base_url + discovery.TOKEN,
@@ -118,6 +127,12 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
         },
         DOCS + "/searches": lambda: {"rules": search_reference.RULES, "modifiers": search_reference.modifiers()},
         DOCS + "/errors": lambda: {
+        DOCS + "/sensitivity": lambda: {"policies": policies},
+        DOCS + "/sync": lambda: {
+            "shared": sorted(SHARED),
+            "directory": [row.type for row in RESOURCES.values() if row.is_directory],
+            "named": sorted(type for type in SHARED if not RESOURCES[type].is_directory),
+        },
             "errors": ERROR_CODES.values(),
             "authorization_errors": AUTHORIZATION_ERRORS,
             "grant_error_codes": GRANT_ERROR_CODES,

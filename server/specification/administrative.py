@@ -27,7 +27,8 @@ ID = SearchParameter("_id", TOKEN, "Resource.id", CORE + "Resource-id")
 LAST_UPDATED = SearchParameter(
     "_lastUpdated", DATE, "Resource.meta.lastUpdated", CORE + "Resource-lastUpdated", instant=True
 )
-EVERY_TYPE = (ID, LAST_UPDATED)
+SECURITY = SearchParameter("_security", TOKEN, "Resource.meta.security", CORE + "Resource-security")
+EVERY_TYPE = (ID, LAST_UPDATED, SECURITY)
 """Parameters of every row: https://hl7.org/fhir/R4/search.html#all"""
 
 PATIENT = ResourceDefinition(

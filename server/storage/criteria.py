@@ -90,12 +90,14 @@ def _shapes(criteria: Sequence[Criterion], name: str, values: dict[str, Any]) ->
     return tuple(_shape(criterion, f"{name}_{n}", values) for n, criterion in enumerate(criteria))
 
 
-def _sight_shape(sight: Sight, name: str, values: dict[str, Any]) -> tuple[int, tuple[tuple[Shape, ...], ...]]:
-    """How many types are seen whole, and what is asked of each that is seen partly."""
+def _sight_shape(sight: Sight, name: str, values: dict[str, Any]) -> tuple[int, tuple[tuple[int, Any], ...]]:
+    """How many types are seen whole; how many are seen partly by the same criteria, and which those are."""
     values.update({f"{name}_w{n}": type_name for n, type_name in enumerate(sight.whole)})
-    values.update({f"{name}_p{n}": type_name for n, (type_name, _) in enumerate(sight.partly)})
-    partly = enumerate(sight.partly)
-    return len(sight.whole), tuple(_shapes(criteria, f"{name}_p{n}", values) for n, (_, criteria) in partly)
+    partly = []
+    for n, (types, asked) in enumerate(sight.partly):
+        values.update({f"{name}_p{n}_w{m}": type_name for m, type_name in enumerate(types)})
+        partly.append((len(types), _shapes(asked, f"{name}_p{n}", values)))
+    return len(sight.whole), tuple(partly)
 
 
 def _token_values(alternative: Any) -> tuple[str, dict[str, Any]]:
@@ -249,8 +251,8 @@ def _named_in_sight(forms: tuple[Any, ...], name: str, resource: Any) -> Any:
 def _in_sight(forms: tuple[Any, ...], name: str, resource: Any) -> Any:
     whole, partly = forms
     parts = [
-        and_(resource.c.type == bindparam(f"{name}_p{n}"), _all(shapes, f"{name}_p{n}", resource))
-        for n, shapes in enumerate(partly)
+        and_(_of_types(resource.c.type, count, f"{name}_p{n}"), _all(shapes, f"{name}_p{n}", resource))
+        for n, (count, shapes) in enumerate(partly)
     ]
     return or_(_of_types(resource.c.type, whole, name), *parts)
 

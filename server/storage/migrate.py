@@ -17,6 +17,7 @@ from server import clock
 from server.settings import Settings
 from server.storage import ledger_partitions
 from server.storage.database import Database
+from server.storage.labels import LABELLED_SINCE, index_labels
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x70617469656E74
@@ -43,6 +44,8 @@ def upgrade(database: Database) -> list[str]:
             configuration = _configuration()
             configuration.attributes["connection"] = connection
             command.upgrade(configuration, "head")
+            if before is not None and LABELLED_SINCE in pending:
+                index_labels(connection)
         ledger_partitions.ensure(transaction, clock.now_microseconds())
         return pending
 

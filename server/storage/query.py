@@ -132,10 +132,11 @@ class HasCriterion:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What may be seen: every resource of the types in ``whole``; of a type in ``partly``, those that satisfy all its criteria."""
+    """What may be seen: every resource of the types in ``whole``; of the types in ``partly``, those that satisfy all the criteria
+    that stand beside them."""
 
     whole: tuple[str, ...]
-    partly: tuple[tuple[str, tuple["Criterion", ...]], ...] = ()
+    partly: tuple[tuple[tuple[str, ...], tuple["Criterion", ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
