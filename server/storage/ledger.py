@@ -6,16 +6,15 @@ What it feeds: 42 CFR 422.119 usage metrics; how rows chain: each hash is SHA-25
 import asyncio
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
-from itertools import groupby
 from operator import itemgetter
 from random import getrandbits
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Row, Select, insert, select
+from sqlalchemy import insert
 
 from server import clock
 from server.storage.database import Database, Transaction
@@ -26,10 +25,12 @@ INSERT = insert(LEDGER)
 COLUMNS = tuple(column.name for column in LEDGER.columns)
 HASHED = itemgetter(*[name for name in COLUMNS if name != "hash"])
 GENESIS = bytes(32)
+DAY = 86_400_000_000
+"""Microseconds."""
 
 
 class LedgerEvent(NamedTuple):
-    """One row to be. ``kind``: answer | grant | revocation | app | refusal; see ``schema.LedgerRow`` for the columns."""
+    """One row to be. ``kind``: answer | grant | revocation | app | refusal | ledger; see ``schema.LedgerRow`` for the columns."""
 
     kind: str
     request_id: str = ""
@@ -53,7 +54,12 @@ def new_request_id() -> str:
 
 def chain_hash(previous: bytes, row: dict[str, Any]) -> bytes:
     """The hash of a ledger row (all columns but ``hash``) behind the previous row's hash."""
-    return sha256(previous + orjson.dumps(HASHED(row))).digest()
+    return hash_behind(previous, HASHED(row))
+
+
+def hash_behind(previous: bytes, values: tuple[Any, ...]) -> bytes:
+    """The same, of the row's values in the order of the columns, without ``hash``."""
+    return sha256(previous + orjson.dumps(values)).digest()
 
 
 def _storable(text: str) -> str:
@@ -65,12 +71,21 @@ class _Chain:
     """The state of one writer: nobody else writes under its name."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.writer = secrets.token_hex(8)
         self.sequence = 0
         self.hash = GENESIS
+        self._day = 0
 
     def extend(self, event: LedgerEvent, at: int) -> dict[str, Any]:
-        """The row for an event, as the next of the chain."""
+        """The row for an event, as the next of the chain; where the clock was set back to an earlier UTC day, of a new chain: so the
+        rows of a period that is anchored or dropped are always a piece of their chain without a gap."""
+        day = at // DAY
+        if day < self._day:
+            self._begin()
+        self._day = day
         row: dict[str, Any] = event._asdict()
         row["resource_type"], row["detail"] = _storable(event.resource_type), _storable(event.detail)
         row["writer"], row["sequence"], row["at"] = self.writer, self.sequence + 1, at
@@ -148,24 +163,20 @@ class EventLedger:
         with ExitStack() as held:  # until the commit
             if self._database.is_sqlite:
                 held.enter_context(self._lock)
-            before: tuple[int, bytes] | None = None
-            written = False
+            extended = False
             try:
                 with self._database.transaction() as transaction:
                     recording = RecordingTransaction(transaction)
                     yield recording
                     if recording.events:
                         held.enter_context(self._lock)
-                        before = self._chain.sequence, self._chain.hash
                         now = clock.now_microseconds()
+                        extended = True
                         transaction.execute(INSERT, [self._chain.extend(event, now) for event in recording.events])
-                        written = True
             except BaseException:
-                if written:
+                if extended:
                     # Whether an interrupted commit took place is unknown: nothing may be chained behind it.
                     self._chain = _Chain()
-                elif before is not None:
-                    self._chain.sequence, self._chain.hash = before
                 raise
 
 
@@ -179,30 +190,3 @@ class RecordingTransaction(Transaction):
     def record(self, event: LedgerEvent) -> None:
         """Write one ledger row as part of this transaction: as its last statement, in the order in which events are recorded."""
         self.events.append(event)
-
-
-def rows_of_writer() -> Select[Any]:
-    """Every ledger row in chain order: writer, then sequence."""
-    return select(LEDGER).order_by(LEDGER.c.writer, LEDGER.c.sequence)
-
-
-def verify(rows: Iterable[Row[Any]]) -> list[str]:
-    """Recompute the chains of rows in chain order; one sentence per broken writer, naming the place of its first break.
-
-    A tail that was cut off leaves a shorter chain that is whole in itself: only an anchor kept elsewhere shows that.
-    """
-    breaks = []
-    for writer, chain in groupby(rows, key=lambda row: row.writer):
-        previous = GENESIS
-        for sequence, row in enumerate(chain, start=1):
-            if row.sequence != sequence:
-                breaks.append(f"writer {writer}: row {sequence} is missing; row {row.sequence} stands in its place")
-                break
-            if row.hash != chain_hash(previous, row._asdict()):
-                at = clock.instant(row.at)
-                breaks.append(
-                    f"writer {writer}: row {sequence} ({row.kind} {row.request_id} at {at}) is not what was written"
-                )
-                break
-            previous = row.hash
-    return breaks

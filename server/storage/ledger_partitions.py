@@ -4,17 +4,24 @@ https://www.postgresql.org/docs/current/ddl-partitioning.html - a DEFAULT partit
 no row is ever refused for want of a partition.
 """
 
+import asyncio
+import logging
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from server.clock import from_microseconds, to_microseconds
-from server.storage.database import Transaction
+from server.clock import from_microseconds, now_microseconds, to_microseconds
+from server.storage.database import Database, DatabaseUnavailableError, Transaction
+
+logger = logging.getLogger(__name__)
 
 AHEAD = 2
 """Months after the current one whose partitions are made in advance."""
+HOURS = 6
+"""After how many hours a server looks again whether partitions are missing."""
 _LOCK = 0x6C656467657270
 
 
@@ -89,6 +96,23 @@ def ensure(transaction: Transaction, now: int) -> list[str]:
     for month in missing:
         _make(transaction, month)
     return [month.partition for month in missing]
+
+
+async def keep_ahead(database: Database) -> None:
+    """Make missing partitions now and every HOURS hours, until cancelled: a server's own task on PostgreSQL. What cannot be made is
+    logged, and no more: the DEFAULT partition takes the rows meanwhile."""
+    while True:
+        try:
+            await asyncio.to_thread(_ensure_now, database)
+        except (DatabaseUnavailableError, DBAPIError) as error:
+            logger.warning("the ledger's partitions cannot be made, patient-access migrate may: %s", error)
+        await asyncio.sleep(HOURS * 3600)
+
+
+def _ensure_now(database: Database) -> None:
+    with database.transaction() as transaction:
+        for name in ensure(transaction, now_microseconds()):
+            logger.info("made the partition %s", name)
 
 
 def _missing(transaction: Transaction, months: list[Month]) -> list[Month]:

@@ -94,7 +94,10 @@ def build(transaction: Transaction, day: str, spans: Spans, time_zone: str) -> B
     return built
 
 
-def _filling(day: str, spans: Spans) -> Any:
+def _counted(spans: Spans) -> Any:
+    """The answers of the ledger in these spans, counted by what a roll-up tells apart."""
+    zero: ColumnElement[int] = literal_column("0")
+    one: ColumnElement[int] = literal_column("1")
     dimensions = (
         LEDGER.c.environment,
         LEDGER.c.client_id,
@@ -102,15 +105,29 @@ def _filling(day: str, spans: Spans) -> Any:
         (LEDGER.c.grant_id != literal_column("''")).label("granted"),
         LEDGER.c.patient,
         LEDGER.c.status,
-        case((LEDGER.c.resources > literal_column("0"), literal_column("1")), else_=literal_column("0")).label(
-            "resources"
-        ),
+        case((LEDGER.c.resources > zero, one), else_=zero).label("resources"),
     )
     answer = select(*dimensions).where(LEDGER.c.kind == "answer", _within(spans)).subquery()
-    counted = select(*answer.columns, func.count().label("answers")).group_by(*answer.columns).subquery()
-    number = func.row_number().over()
+    return select(*answer.columns, func.count().label("answers")).group_by(*answer.columns)
+
+
+def _filling(day: str, spans: Spans) -> Any:
+    counted = _counted(spans).subquery()
     names = ["day", "number", *counted.columns.keys()]
-    return insert(DAY).from_select(names, select(literal(day), number, *counted.columns))
+    return insert(DAY).from_select(names, select(literal(day), func.row_number().over(), *counted.columns))
+
+
+def is_as_built(transaction: Transaction, built: BuiltDay, spans: Spans) -> bool:
+    """Whether building the day now would give the same: its rows are those it was built from, and nobody changed the roll-up since."""
+    if day_of_ledger(transaction, built.of.day, spans) != built.of:
+        return False
+    counted = _counted(spans)
+    names = [column.name for column in counted.selected_columns]
+    kept = select(*[DAY.columns[name] for name in names]).where(DAY.c.day == built.of.day)
+    differing = select(func.count()).select_from(counted.except_(kept).subquery())
+    lines = transaction.scalar(select(func.count()).select_from(counted.subquery()))
+    held = transaction.scalar(select(func.count()).where(DAY.c.day == built.of.day))
+    return not transaction.scalar(differing) and bool(lines == held)
 
 
 def _within(spans: Spans) -> ColumnElement[bool]:
@@ -179,3 +196,8 @@ def has_other_rows(transaction: Transaction, built: BuiltDay, spans: Spans) -> b
 def dropped_before(transaction: Transaction) -> int:
     """The moment (microseconds since 1970 UTC) before which the ledger's rows were dropped; 0 if none were."""
     return int(transaction.scalar(select(func.max(PERIOD.c.ends)).where(PERIOD.c.dropped_at.is_not(None))) or 0)
+
+
+def anchored_until(transaction: Transaction) -> int:
+    """The end of the last period that is anchored; 0 if none is."""
+    return int(transaction.scalar(select(func.max(PERIOD.c.ends))) or 0)

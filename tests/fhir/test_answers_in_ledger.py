@@ -13,7 +13,8 @@ import pytest
 from server.settings import Settings
 from server.storage import database as database_module
 from server.storage.database import Database
-from server.storage.ledger import rows_of_writer, verify
+from server.storage.ledger_anchors import rows_in_chain_order
+from server.storage.ledger_verification import verify
 from tests import factories
 from tests.asgi import served
 from tests.factories import explanation_of_benefit, ledger_rows, organization, patient, store
@@ -96,7 +97,7 @@ def test_requests_at_the_same_time_have_a_row_each(world: World) -> None:
 
 def test_the_rows_verify(world: World) -> None:
     with world.database.reading() as transaction:
-        rows = transaction.all(rows_of_writer())
+        rows = transaction.all(rows_in_chain_order())
     assert len(rows) > 1
     assert verify(rows) == []
 
@@ -154,7 +155,7 @@ def test_no_answer_leaves_without_its_row(settings: Settings, database: Database
         assert ledger_rows(database, request_id=reply.request_id) == []
     assert len(ledger_rows(database, request_id=again.request_id)) == 1
     with database.reading() as transaction:
-        assert verify(transaction.all(rows_of_writer())) == []
+        assert verify(transaction.all(rows_in_chain_order())) == []
 
 
 def test_a_locked_database_is_waited_for_and_then_told(

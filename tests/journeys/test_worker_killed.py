@@ -13,7 +13,8 @@ import pytest
 
 from server.settings import Settings
 from server.storage.database import Database
-from server.storage.ledger import rows_of_writer, verify
+from server.storage.ledger_anchors import rows_in_chain_order
+from server.storage.ledger_verification import verify
 from tests.factories import ledger_rows, token
 from tests.serving import Server, serving
 
@@ -84,6 +85,6 @@ def test_every_answer_received_has_exactly_one_row(payer: Database, settings: Se
     assert set(received) <= set(rows)
     assert len(rows) - len(received) <= KILLS * APPS, "rows without an answer are those that were under way"
     with payer.reading() as transaction:
-        written = transaction.all(rows_of_writer())
+        written = transaction.all(rows_in_chain_order())
     assert len({row.writer for row in written}) >= 2
     assert verify(written) == []

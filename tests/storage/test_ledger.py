@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Executable, Row, delete, event, text, update
 
+from server import clock
 from server.settings import Settings
 from server.storage.database import Database, DatabaseUnavailableError, Values
-from server.storage.ledger import LEDGER, AnswerLedger, EventLedger, LedgerEvent, rows_of_writer, verify
+from server.storage.ledger import LEDGER, AnswerLedger, EventLedger, LedgerEvent
+from server.storage.ledger_anchors import rows_in_chain_order
+from server.storage.ledger_verification import verify
 
 ANSWER = LedgerEvent("answer", request_id="r", patient="anna", status=200, resources=1, detail="_count=50")
 
@@ -49,7 +53,7 @@ def in_loop(database: Database, story: Callable[[AnswerLedger], Awaitable[None]]
 def rows(database: Database) -> Sequence[Row[Any]]:
     """The ledger in chain order."""
     with database.reading() as transaction:
-        return transaction.all(rows_of_writer())
+        return transaction.all(rows_in_chain_order())
 
 
 def write_chain(database: Database, length: int) -> str:
@@ -148,6 +152,21 @@ def test_an_event_is_recorded_only_if_its_transaction_commits(database: Database
     assert verify(rows(database)) == []
 
 
+def test_a_clock_that_goes_back_over_midnight_begins_a_new_chain(database: Database) -> None:
+    ledger = EventLedger(database)
+    for hour in (22, 26, 25, 23, 27):  # of the first of November
+        with (
+            clock.set_to(datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=hour)),
+            ledger.transaction() as transaction,
+        ):
+            transaction.record(ANSWER)
+    days: dict[str, list[int]] = {}
+    for row in rows(database):
+        days.setdefault(row.writer, []).append(clock.from_microseconds(row.at).day)
+    assert sorted(days.values()) == [[1, 2], [1, 2, 2]]
+    assert verify(rows(database)) == []
+
+
 @pytest.mark.parametrize("took_place", [True, False])
 def test_after_a_commit_of_unknown_outcome_a_new_chain_begins(database: Database, took_place: bool) -> None:
     def interrupt(connection: Connection) -> None:
@@ -195,14 +214,17 @@ def test_a_deleted_row_is_named(database: Database) -> None:
     writer = write_chain(database, 4)
     with database.transaction() as transaction:
         transaction.execute(delete(LEDGER).where(LEDGER.c.sequence == 2))
-    assert verify(rows(database)) == [f"writer {writer}: row 2 is missing; row 3 stands in its place"]
+    (found,) = verify(rows(database))
+    assert found.startswith(f"writer {writer}: row 2 is missing; row 3 (grant r3 at ")
+    assert found.endswith(" stands there instead")
 
 
 def test_the_head_of_a_chain_cannot_be_cut_off(database: Database) -> None:
     writer = write_chain(database, 3)
     with database.transaction() as transaction:
         transaction.execute(delete(LEDGER).where(LEDGER.c.sequence == 1))
-    assert verify(rows(database)) == [f"writer {writer}: row 1 is missing; row 2 stands in its place"]
+    (found,) = verify(rows(database))
+    assert found.startswith(f"writer {writer}: row 1 is missing; row 2 (grant r2 at ")
 
 
 def test_rows_that_changed_places_are_named_at_the_first(database: Database) -> None:
@@ -210,15 +232,17 @@ def test_rows_that_changed_places_are_named_at_the_first(database: Database) -> 
     with database.transaction() as transaction:
         for old, new in ((2, 9), (3, 2), (9, 3)):
             transaction.execute(update(LEDGER).where(LEDGER.c.sequence == old).values(sequence=new))
-    (found,) = verify(rows(database))
-    assert "row 2 (grant r3" in found
+    found = verify(rows(database))
+    assert "row 2 (grant r3" in found[0]
 
 
-def test_each_broken_writer_is_named_once_and_whole_ones_are_not(database: Database) -> None:
+def test_every_changed_row_is_named_and_whole_chains_are_not(database: Database) -> None:
     for _ in range(3):
         write_chain(database, 3)
     writers = sorted({row.writer for row in rows(database)})
     with database.transaction() as transaction:
         transaction.execute(update(LEDGER).where(LEDGER.c.writer != writers[1]).values(status=999))
     found = verify(rows(database))
-    assert [line.split(":")[0] for line in found] == [f"writer {writers[0]}", f"writer {writers[2]}"]
+    assert [line.split(" (")[0] for line in found] == [
+        f"writer {writer}: row {sequence}" for writer in (writers[0], writers[2]) for sequence in (1, 2, 3)
+    ]
