@@ -13,6 +13,7 @@ import typer
 from server.account_commands import account
 from server.client_commands import client
 from server.command_line import CommandError, Environment, migrated_database
+from server.endpoint_command import endpoint
 from server.generate_command import generate
 from server.key_commands import keys
 
@@ -153,13 +154,13 @@ def load(
 
         if settings.reporting_units_file is not None:
             read_unit_rows(settings.reporting_units_file)  # raises what is wrong with it
-        with progress_bar("Loading") as advance:
-            outcome = ingest.load(database, settings, paths, on_progress=advance)
-    print(outcome)
         if settings.sensitivity_policies_file is not None:
             from server.authorization.sensitivity import read_policies
 
             read_policies(settings.sensitivity_policies_file)  # what is loaded under a broken file is not served either
+        with progress_bar("Loading") as advance:
+            outcome = ingest.load(database, settings, paths, on_progress=advance)
+    print(outcome)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -168,6 +169,7 @@ def _readable(paths: list[Path]) -> None:
         raise CommandError(f"{', '.join(map(str, paths))}: no such file or directory")
 
 
+app.command()(endpoint)
 app.command()(generate)
 
 

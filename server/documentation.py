@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from server.settings import Settings
 from server.specification.definition import MembershipKind, ResourceDefinition
+from server.specification.exceptions import EXCEPTIONS
 from server.specification.registry import RESOURCES
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +70,16 @@ def _owner(row: ResourceDefinition) -> str:
     return f"{prefix}`{row.membership.path}`"
 
 
+def exceptions_table() -> str:
+    """What the guides' CapabilityStatements name and this server does not do, with the reason."""
+    rows = ["| A guide names | | Which guide | Not here, because |", "|---|---|---|---|"]
+    for row in EXCEPTIONS:
+        names = ", ".join(f"`{name}`" for name in row.names)
+        of_types = f" of {', '.join(row.types)}" if row.types else ""
+        rows.append(f"| {row.part}{of_types} | {names} | {', '.join(row.guides)} | {_cell(row.reason)} |")
+    return "\n".join(rows)
+
+
 def commands_table() -> str:
     """Every command of ``patient-access``, with its one line of help."""
     import typer
@@ -94,9 +105,10 @@ def _cell(text: str) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "resources": resources_table,
+    "exceptions": exceptions_table,
     "commands": commands_table,
 }
-PLACES: dict[Path, tuple[str, ...]] = {README: ("resources", "commands"), SETTINGS_PAGE: ("settings",)}
+PLACES: dict[Path, tuple[str, ...]] = {README: ("resources", "exceptions", "commands"), SETTINGS_PAGE: ("settings",)}
 """Which tables stand in which file."""
 
 

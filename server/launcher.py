@@ -43,19 +43,22 @@ def check(settings: "Settings", host: str, port: int) -> None:
             print(f"note: {told}", file=sys.stderr)
     if settings.environment == "production" and settings.former_members == "allow":
         print("warning: FORMER_MEMBERS is allow: members whose coverage has ended keep API access", file=sys.stderr)
+    from server.authorization.brands import brands
+
+    brands(settings)  # raises what is wrong with them
     if settings.software_statement_issuers_file is not None:
         from server.authorization.software_statements import read_issuers
 
         read_issuers(settings.software_statement_issuers_file, local=settings.environment != "production")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if settings.sensitivity_policies_file is not None:
         from server.authorization.sensitivity import MEMBER, read_policies
 
         for policy in read_policies(settings.sensitivity_policies_file):  # raises what is wrong with it
             if MEMBER in policy.audience:
                 print(f"warning: the policy {policy.slug} withholds records from members themselves", file=sys.stderr)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:

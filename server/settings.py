@@ -165,9 +165,34 @@ class Settings(BaseSettings):
         None,
         description="TOML rows of what is withheld by its security labels, from whom and on which legal basis. Unset: nothing is.",
     )
+    brand_website: str | None = Field(
+        None, description="The payer's public website, as apps show it beside its name. Unset: BASE_URL."
+    )
+    brand_logos: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Addresses (https) of the payer's logo for apps, square, SVG or PNG, separated by commas."
+    )
+    brand_aliases: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Other and former names by which members search for the payer, separated by commas."
+    )
+    brand_categories: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("ins",), description="What the payer is (codes of HL7's organization-type), separated by commas."
+    )
+    brand_identifier: str | None = Field(
+        None, description="Identifier of the payer's brand as system|value. Unset: the address of BRAND_WEBSITE."
+    )
+    brands_file: Path | None = Field(
+        None, description="TOML rows of brands (docs/brands.md), where the payer has several, or portals, or addresses."
+    )
+    sandbox_url: str | None = Field(
+        None, description="Where developers try things out, for the record of this endpoint that is sent to CMS."
+    )
+    refresh_frequency: str = Field("", description="How often records are loaded, in words, for the same record.")
     appeal_contact: str | None = Field(
         None,
         description="Where the makers of a refused or suspended app appeal, an e-mail address or a URL. Unset: SUPPORT_CONTACT.",
+    )
+    export_hours: int = Field(
+        24, ge=1, le=720, description="How long the files of a member's $export can be fetched; then they are deleted."
     )
     sandbox_file: Path | None = Field(
         None,
@@ -212,7 +237,9 @@ class Settings(BaseSettings):
         return value.rstrip("/")
 
     @field_validator(
-        "person_identifiers", "served_lines_of_business", "grant_durations", "trusted_proxies", mode="before"
+        *("person_identifiers", "served_lines_of_business", "grant_durations", "trusted_proxies"),
+        *("brand_logos", "brand_aliases", "brand_categories"),
+        mode="before",
     )
     @classmethod
     def _comma_list(cls, value: Any) -> Any:
@@ -254,6 +281,13 @@ class Settings(BaseSettings):
     def _address(cls, value: str | None) -> str | None:
         if value and not (value.startswith(("https://", "http://")) or value.count("@") == 1):
             raise ValueError("must be an e-mail address or start with https://")
+        return value or None
+
+    @field_validator("brand_website", "sandbox_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("https://", "http://")):
+            raise ValueError("must start with https://")
         return value or None
 
     @field_validator("database_url")

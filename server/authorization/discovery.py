@@ -5,6 +5,7 @@ https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html, OpenID Connect Di
 
 from typing import Any
 
+from server.authorization.brand_bundle import user_access_brand
 from server.authorization.keys import ALGORITHM
 from server.authorization.scopes import supported_scopes
 from server.settings import Settings
@@ -88,6 +89,7 @@ def smart_configuration(settings: Settings) -> dict[str, Any]:
         **authorization_server_metadata(settings),
         "management_endpoint": oauth_uris(settings)["manage"],
         "capabilities": list(SMART_CAPABILITIES),
+        **user_access_brand(settings),
     }
 
 

@@ -134,7 +134,7 @@ def preflight(allowed: tuple[str, ...]) -> Callable[[], Response]:
     def handler() -> Response:
         headers = {
             "Access-Control-Allow-Methods": ", ".join(allowed),
-            "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type",
+            "Access-Control-Allow-Headers": "Accept, Authorization, Content-Type, If-None-Match",
             "Access-Control-Max-Age": "600",
             "Allow": ", ".join((*allowed, "OPTIONS")),
         }

@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse, Response
 from server.authorization import discovery, protocol, pushed_request
 from server.authorization.authorization_server import Parameters, ProtocolRequest, ProtocolResponse, describable
 from server.authorization.authorization_server import SmartAuthorizationServer as Server
+from server.authorization.brand_bundle import MEDIA_TYPE, BrandBundle, brand_bundle
+from server.authorization.brand_bundle import PATH as BRANDS
 from server.authorization.client_assertion import ClientAssertions
 from server.authorization.client_guesses import ClientGuesses
 from server.authorization.clients import is_origin_of_client
@@ -159,10 +161,24 @@ def _public_router(database: Database, settings: Settings, keys: SigningKeys) ->
 
     for path, content in documents.items():
         _get(router, path, document(content))
+    brands = brand_bundle(settings)
+    for path, body in brands.bodies.items():
+        _get(router, path, _brands(brands, body), in_schema=path == BRANDS)
     _get(router, discovery.JWKS, lambda: JSONResponse(keys.jwks(database), headers=PUBLIC_CACHE))
     _get(router, STYLE_PATH, _static(STYLE_SHEET, "text/css"), in_schema=False)
     _get(router, ICON_PATH, _static(ICON, "image/svg+xml"), in_schema=False)
     return router
+
+
+def _brands(bundle: BrandBundle, body: bytes) -> Callable[[Request], Response]:
+    headers = {**PUBLIC_CACHE, "ETag": bundle.etag, "Last-Modified": bundle.last_modified}
+
+    def handler(request: Request) -> Response:
+        if bundle.has_not_changed(request.headers.get("If-None-Match", "")):
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type=MEDIA_TYPE, headers=headers)
+
+    return handler
 
 
 def _static(content: bytes, media_type: str) -> Callable[[], Response]:
@@ -170,7 +186,7 @@ def _static(content: bytes, media_type: str) -> Callable[[], Response]:
     return lambda: Response(content, media_type=media_type, headers=headers)
 
 
-def _get(router: APIRouter, path: str, handler: Callable[[], Response], in_schema: bool = True) -> None:
+def _get(router: APIRouter, path: str, handler: Callable[..., Response], in_schema: bool = True) -> None:
     router.add_api_route(path, handler, methods=["GET"], name=path, include_in_schema=in_schema)
     router.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
     _refuse_other_methods(router, path, ("GET", "HEAD"))

@@ -20,7 +20,6 @@ from server.authorization.enrolment import DISENROLLED, NOT_SERVED
 from server.fhir import error_codes
 from server.fhir.answer import Answer, headers_of, respond
 from server.fhir.bundle import CursorCipher
-from server.fhir.capability_statement import capability_statement
 from server.fhir.conditions import Conditions
 from server.fhir.deprecation import deprecation
 from server.fhir.docref import search_pairs
@@ -30,6 +29,7 @@ from server.fhir.interactions import Interactions
 from server.fhir.named_member import NamedMember
 from server.fhir.negotiation import check_format
 from server.fhir.outcomes import FHIRError, Outcomes
+from server.fhir.public_metadata import PublicMetadata
 from server.fhir.representation import WHOLE, Representation, presentation, pretty
 from server.fhir.routing import Receive, Request, Route, Scope, Send, route
 from server.settings import Settings
@@ -46,7 +46,6 @@ from server.storage.database import Database, DatabaseUnavailableError
 from server.storage.ledger import AnswerLedger, LedgerEvent
 from server.storage.permits import Permits
 
-CAPABILITY_STATEMENT = "CapabilityStatement"
 TOKEN_REFUSED = {
     UNKNOWN: error_codes.TOKEN_UNKNOWN,
     REVOKED: error_codes.TOKEN_REVOKED,
@@ -74,7 +73,7 @@ class FHIRApplication:
         self._histories = Histories(database, settings, cursors)
         self._everything = Everything(database, settings, cursors)
         self._named_member = NamedMember(database, settings)
-        self._metadata = capability_statement(settings, metadata)
+        self._public = PublicMetadata(settings, metadata)
         self._prefix = len(prefix)
         self._outcomes = Outcomes(settings)
         self._always = deprecation(settings)
@@ -96,8 +95,8 @@ class FHIRApplication:
     async def _answer(self, request: Request) -> Answer:
         if request.method == "OPTIONS":
             return Answer(204, b"", headers={"allow": "GET, HEAD, POST"})
-        if request.path == "metadata":
-            return self._capabilities(request)
+        if self._public.serves(request.path):
+            return await self._open(request)
         try:
             access = await self._authenticate(request)
         except FHIRError as error:
@@ -119,23 +118,18 @@ class FHIRApplication:
                 resource_type=answer.resource_type,
                 status=answer.status,
                 resources=0 if request.method == "HEAD" else answer.resources,
+                detail=withheld_detail(answer.withheld) if answer.withheld and request.method != "HEAD" else "",
             )
         )
         return answer
 
-    def _capabilities(self, request: Request) -> Answer:
-        if request.method not in ("GET", "HEAD"):
-                detail=withheld_detail(answer.withheld) if answer.withheld and request.method != "HEAD" else "",
-            return self._error(
-                FHIRError(error_codes.METHOD_NOT_ALLOWED, "metadata is read with GET.", {"allow": "GET, HEAD"})
-            )
+    async def _open(self, request: Request) -> Answer:
+        """The answer to what needs no token."""
         try:
             _check_format(request, request.pairs)
-            written, is_pretty = presentation(request.pairs)
+            return await self._public.answer(request)
         except FHIRError as error:
             return self._error(error)
-        body = written.of(CAPABILITY_STATEMENT, self._metadata)
-        return Answer(200, pretty(body) if is_pretty else body, interaction="capabilities")
 
     async def _authenticate(self, request: Request) -> Access:
         scheme, _, token = request.header(b"authorization").partition(b" ")

@@ -5,35 +5,34 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
-from markdown_it import MarkdownIt
-from markupsafe import Markup
 from starlette.responses import JSONResponse, Response
 
 from server import __version__
-from server.authorization import app_criteria, client_assertion, discovery
+from server.authorization import app_criteria, brand_bundle, client_assertion, discovery
 from server.authorization.languages import Message
 from server.authorization.scopes import supported_scopes
 from server.authorization.sensitivity import policies_in_force
 from server.authorization.software_statements import SoftwareStatements
 from server.authorization.web_page import WebPages
 from server.fhir.error_codes import ERROR_CODES
+from server.fhir.everything import SHARED
 from server.fhir.routing import MAXIMUM_BODY
 from server.fhir.search_parameters import MAXIMUM_PARAMETERS, MAXIMUM_VALUES
-from server.pages import TEMPLATES, search_reference
+from server.pages import TEMPLATES, changelog, search_reference
 from server.pages.authorization_errors import AUTHORIZATION_ERRORS, GRANT_ERROR_CODES
 from server.pages.sandbox_logins import sandbox_logins
 from server.pages.sandbox_members import EXPECTED, MEMBERS_PAGE, answer_key
 from server.pages.try_page import CLIENT_ID
 from server.settings import Settings
+from server.specification.definitional import DEFINITION_TYPES
 from server.specification.registry import RESOURCES
 from server.specification.standards import CONSENT_CATEGORIES, FHIR_VERSION, GUIDES, LAUNCH_SCOPES
 
 DOCS, MEMBERS = "/docs", "/docs/members"
-CHANGELOG = Path(__file__).parent / "CHANGELOG.md"
+CHANGELOG_JSON = DOCS + "/changelog.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,6 @@ PAGES = (
         "Every resource type, parameter and include.",
         "docs_searches.html",
     ),
-    DeveloperPage(DOCS + "/errors", "Error codes", "What each one means and how to mend it.", "docs_errors.html"),
     DeveloperPage(
         DOCS + "/sensitivity",
         "Sensitive records",
@@ -72,24 +70,19 @@ PAGES = (
         "docs_sensitivity.html",
     ),
     DeveloperPage(DOCS + "/sync", "Keep in sync", "Fetch everything once, then only what changed.", "docs_sync.html"),
+    DeveloperPage(DOCS + "/errors", "Error codes", "What each one means and how to mend it.", "docs_errors.html"),
     DeveloperPage(DOCS + "/limits", "Limits", "Page sizes, lifetimes and rates.", "docs_limits.html"),
     DeveloperPage(DOCS + "/sandbox", "Sandbox", "Made-up members to try your app with.", "docs_sandbox.html"),
     DeveloperPage(DOCS + "/changelog", "Changelog", "What changed, version by version.", "docs_changelog.html"),
 )
 
 
-def changelog() -> Markup:
-    """The project's changelog as HTML, without its title; HTML in it is shown, never obeyed."""
-    text = CHANGELOG.read_text("utf-8").partition("\n")[2]
-    return Markup(MarkdownIt("commonmark", {"html": False}).render(text))  # noqa: S704 - the renderer escapes
-
-
 def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
     """What the template of each page is rendered with."""
-    history = changelog()
+    history = changelog.as_html()
     logins = sandbox_logins(settings)
-    issuers = [row.name for row in SoftwareStatements(settings).issuers.values()]
     policies = policies_in_force(settings)
+    issuers = [row.name for row in SoftwareStatements(settings).issuers.values()]
     documents = {
         "authorize": settings.base_url + discovery.AUTHORIZE,
         "token": settings.base_url + discovery.TOKEN,
@@ -101,6 +94,8 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
         "openid": settings.base_url + discovery.OPENID_CONFIGURATION,
         "metadata": settings.fhir_base + "/metadata",
         "openapi": settings.base_url + "/openapi.json",
+        "brands": settings.base_url + brand_bundle.PATH,
+        "definitions": [f"{settings.fhir_base}/{type}" for type in DEFINITION_TYPES],
     }
     return {
         DOCS: lambda: {"documents": documents, "guides": GUIDES, "fhir_version": FHIR_VERSION, "client_id": CLIENT_ID},
@@ -126,13 +121,13 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
             "categories": CONSENT_CATEGORIES,
         },
         DOCS + "/searches": lambda: {"rules": search_reference.RULES, "modifiers": search_reference.modifiers()},
-        DOCS + "/errors": lambda: {
         DOCS + "/sensitivity": lambda: {"policies": policies},
         DOCS + "/sync": lambda: {
             "shared": sorted(SHARED),
             "directory": [row.type for row in RESOURCES.values() if row.is_directory],
             "named": sorted(type for type in SHARED if not RESOURCES[type].is_directory),
         },
+        DOCS + "/errors": lambda: {
             "errors": ERROR_CODES.values(),
             "authorization_errors": AUTHORIZATION_ERRORS,
             "grant_error_codes": GRANT_ERROR_CODES,
@@ -148,7 +143,7 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
             "client_id": CLIENT_ID,
             "members": MEMBERS_PAGE if answer_key(settings).raw else "",
         },
-        DOCS + "/changelog": lambda: {"changelog": history, "version": __version__},
+        DOCS + "/changelog": lambda: {"changelog": history, "version": __version__, "json": CHANGELOG_JSON},
     }
 
 
@@ -173,6 +168,7 @@ def create_router(settings: Settings) -> APIRouter:
         return lambda: render(page.template, page.path, page=page, **content())
 
     content = contents(settings)
+    history = changelog.as_json()
     for page in PAGES:
         router.add_api_route(page.path, page_route(page, content[page.path]), methods=["GET"])
 
@@ -182,6 +178,11 @@ def create_router(settings: Settings) -> APIRouter:
         rows = [asdict(row) for row in app_criteria.CRITERIA.values()]
         body = {"citation": app_criteria.CITATION, "criteria": rows, "never": list(app_criteria.NOT_CRITERIA)}
         return JSONResponse(body, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache"})
+
+    @router.get(CHANGELOG_JSON)
+    def changes() -> Response:
+        """The changelog, for programs."""
+        return JSONResponse(history, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache"})
 
     @router.get(DOCS + "/searches/{type}")
     def resource_type(request: Request, type: str) -> Response:

@@ -13,12 +13,13 @@ from starlette.routing import BaseRoute
 
 from server import __version__
 from server.authorization import discovery
-from server.authorization.endpoint_forms import AUTHORIZE_OPERATION, CLIENT_SCHEME
+from server.authorization.endpoint_forms import AUTHORIZE_OPERATION, CLIENT_SCHEME, REFUSAL, REFUSED
 from server.authorization.protocol import FORM
 from server.authorization.routes import PUBLIC_CACHE
 from server.authorization.scopes import supported_scopes
 from server.fhir.answer import FHIR_JSON
 from server.fhir.error_codes import ERROR_CODES
+from server.pages.openapi_definitions import MODE, definition_paths
 from server.pages.search_reference import RULES, WORDS
 from server.settings import Settings
 from server.specification.definition import (
@@ -110,11 +111,12 @@ def openapi_document(routes: Sequence[BaseRoute], settings: Settings) -> Json:
         _name(path, operations)
     paths[discovery.AUTHORIZE] = {"get": AUTHORIZE_OPERATION}
     paths["/fhir/metadata"] = {"get": _metadata()}
+    paths.update(definition_paths(_content))
     paths["/fhir/_history"] = {"get": _history_of_all()}
     for row in RESOURCES.values():
         paths.update(_paths_of(row))
     components: Json = document.setdefault("components", {})
-    components.setdefault("schemas", {}).update(_SCHEMAS)
+    components["schemas"] = {**_SCHEMAS, "Refusal": REFUSAL}
     components["responses"] = _error_responses(settings)
     components["securitySchemes"] = _security_schemes(settings)
     return document
@@ -125,7 +127,15 @@ def _name(path: str, operations: Json) -> None:
     name = path.strip("/").replace(".well-known/", "").replace("/", "-").translate({ord(brace): None for brace in "{}"})
     for method, operation in operations.items():
         operation["operationId"] = name if len(operations) == 1 else f"{method}-{name}"
-        operation["summary"] = name.capitalize() if operation["tags"] == ["discovery"] else operation["summary"]
+        if operation["tags"] == ["discovery"]:
+            operation["summary"] = name.capitalize()
+            continue
+        operation["responses"].pop("422", None)  # FastAPI's own: these endpoints refuse in RFC 6749's terms
+        schema = {"schema": {"$ref": "#/components/schemas/Refusal"}}
+        operation["responses"] |= {
+            str(status): {"description": text, "content": {"application/json": schema}}
+            for status, text in REFUSED.items()
+        }
 
 
 def _metadata() -> Json:
@@ -133,6 +143,7 @@ def _metadata() -> Json:
         "tags": ["discovery"],
         "operationId": "capabilities",
         "summary": "The CapabilityStatement",
+        "parameters": [MODE],
         "responses": {"200": _content("Resource", "What this server can do")},
     }
 

@@ -17,7 +17,7 @@ from server.specification.definition import (
     path,
 )
 from server.specification.operations import DOCREF
-from server.specification.standards import PDEX, US_CORE, pdex, us_core
+from server.specification.standards import PDEX, US_CORE, pdex, r4, us_core
 
 TOKEN, REFERENCE, DATE, STRING = SearchType.TOKEN, SearchType.REFERENCE, SearchType.DATE, SearchType.STRING
 US = f"{US_CORE.canonical}/SearchParameter/us-core-"
@@ -63,6 +63,7 @@ def _row(
     *parameters: SearchParameter,
     narrowed_includes: tuple[str, ...] = (),
     pdex_profiles: tuple[str, ...] = (),
+    core_profiles: tuple[str, ...] = (),
     also: tuple[str, ...] = (),
     category: str,
     granular: tuple[str, ...] = (),
@@ -72,7 +73,7 @@ def _row(
         type=type,
         title=title,
         membership=path(element),
-        profiles=us_core(*profiles) + pdex(*pdex_profiles),
+        profiles=us_core(*profiles) + pdex(*pdex_profiles) + r4(*core_profiles),
         search_parameters=(*EVERY_TYPE, _patient(type, element, also), *parameters),
         narrowed_includes=narrowed_includes,
         revincludes=PROVENANCE,
@@ -127,7 +128,7 @@ ROWS = (
         "Condition",
         "Your health problems and diagnoses",
         "subject",
-        ("us-core-condition-encounter-diagnosis", "us-core-condition-problems-health-concerns"),
+        ("us-core-condition-encounter-diagnosis", "us-core-condition-problems-health-concerns", "us-core-condition"),
         _us("Condition", "category", TOKEN, "category"),
         _us("Condition", "clinical-status", TOKEN, "clinicalStatus"),
         _us("Condition", "code", TOKEN, "code"),
@@ -292,11 +293,15 @@ ROWS = (
             "pediatric-bmi-for-age",
             "pediatric-weight-for-height",
             "head-occipital-frontal-circumference-percentile",
+            "us-core-average-blood-pressure",
+            "us-core-care-experience-preference",
+            "us-core-treatment-intervention-preference",
         ),
         _us("Observation", "category", TOKEN, "category"),
         _us("Observation", "code", TOKEN, "code"),
         _us("Observation", "date", DATE, "effective"),
         _us("Observation", "status", TOKEN, "status"),
+        core_profiles=("vitalsigns",),
         category="test-results-and-vital-signs",
         granular=_categories(
             observation=("laboratory", "social-history", "vital-signs", "survey", "imaging", "procedure"),

@@ -9,6 +9,8 @@ from enum import StrEnum
 READ, VREAD, SEARCH_TYPE = "read", "vread", "search-type"
 HISTORY_INSTANCE, HISTORY_TYPE, HISTORY_SYSTEM = "history-instance", "history-type", "history-system"
 """https://hl7.org/fhir/R4/valueset-type-restful-interaction.html and #system-restful-interaction"""
+EXPORT_STATUS, EXPORT_FILE, EXPORT_CANCEL = "export-status", "export-file", "export-cancel"
+"""What follows the kick-off of an export: https://hl7.org/fhir/uv/bulkdata/STU2/export.html"""
 
 DATE_COMPARATORS = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap")
 """Prefixes of https://hl7.org/fhir/R4/search.html#prefix."""
@@ -145,7 +147,10 @@ class OperationParameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation on a type: its code (without ``$``), the published definition, and whether it is asked of an instance, of the type, or both."""
+    """An operation on a type: its code (without ``$``), the published definition, and whether it is asked of an instance, of the type, or both.
+
+    ``returns``: the type of what is answered, '' where that is no resource.
+    """
 
     code: str
     canonical: str
@@ -153,6 +158,7 @@ class Operation:
     parameters: tuple[OperationParameter, ...]
     on_instance: bool = False
     on_type: bool = False
+    returns: str = "Bundle"
 
     def __post_init__(self) -> None:
         if not (self.on_instance or self.on_type):

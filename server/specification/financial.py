@@ -48,6 +48,7 @@ EXPLANATION_OF_BENEFIT = ResourceDefinition(
     title="Your claims, what they cost, and your prior authorizations",
     membership=path("patient"),
     profiles=carin(
+        "C4BB-ExplanationOfBenefit",
         "C4BB-ExplanationOfBenefit-Inpatient-Institutional",
         "C4BB-ExplanationOfBenefit-Outpatient-Institutional",
         "C4BB-ExplanationOfBenefit-Professional-NonClinician",

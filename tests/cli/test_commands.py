@@ -11,6 +11,8 @@ import pytest
 from server import launcher
 from server.authorization import clients, identity
 from server.authorization.authority import members as members_of
+from server.authorization.brand_bundle import brand_bundle
+from server.fhir.validation import validate
 from server.settings import Settings
 from server.storage import migrate
 from server.storage.database import Database
@@ -224,3 +226,52 @@ def test_a_password_comes_from_standard_input(
     outcome = patient_access("account", "add", "--username", "jane", "--name", "Jane", "--patient", "1")
     assert (outcome.code, "Warning" in outcome.err) == (0, False)
     assert identity.sign_in(database, EventLedger(database), settings, "jane", "correct horse") is not None
+
+
+def test_the_endpoint_record_is_the_endpoint_of_the_brands_bundle(patient_access: PatientAccess) -> None:
+    outcome = patient_access("endpoint", BASE_URL="https://api.summit.example", PAYER_NAME="Summit Health Plan")
+    assert (outcome.code, outcome.err) == (0, "")
+    record = json.loads(outcome.out)
+    assert validate(record) == []
+    assert (record["resourceType"], record["address"]) == ("Endpoint", "https://api.summit.example/fhir")
+    (published,) = [
+        json.loads(body)
+        for path, body in brand_bundle(Settings()).bodies.items()
+        if path.startswith("/brands/Endpoint/")
+    ]
+    assert published == record
+
+
+def test_the_endpoint_record_is_a_line_of_the_directory_too(patient_access: PatientAccess, tmp_path: Path) -> None:
+    output = tmp_path / "endpoint.csv"
+    outcome = patient_access(
+        *("endpoint", "--format", "csv", "--output", str(output)),
+        BASE_URL="https://api.summit.example",
+        PAYER_NAME="Summit, Inc.",
+        REFRESH_FREQUENCY="every night",
+        SANDBOX_URL="https://sandbox.summit.example",
+        SUPPORT_CONTACT="help@summit.example",
+    )
+    assert (outcome.code, outcome.out) == (0, "")
+    (row,) = csv.DictReader(output.read_text("utf-8").splitlines())
+    assert row["Organization"] == "Summit, Inc."
+    assert row["CapabilityStatement"] == "https://api.summit.example/fhir/metadata"
+    assert "hl7.fhir.us.carin-bb 2.1.0" in row["Implementation guides"]
+    assert (row["Refresh frequency"], row["Sandbox"]) == ("every night", "https://sandbox.summit.example")
+    assert row["Support contact"] == "help@summit.example"
+    assert row["Formulary base URL"] == ""
+    assert "https://api.summit.example/account" in row["Members see with whom their data was shared"]
+
+
+def test_an_endpoint_record_that_cannot_be_made_or_written_is_one_line(
+    patient_access: PatientAccess, tmp_path: Path
+) -> None:
+    outcome = patient_access("endpoint", "--output", str(tmp_path / "missing" / "endpoint.json"))
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: cannot write ")
+    outcome = patient_access("endpoint", BRAND_CATEGORIES="doctor")
+    assert outcome.code == 2
+    assert outcome.err == (
+        "error: the BRAND settings: doctor is no category; choose of prov, ins, laboratory, imaging, pharmacy,"
+        " health-information-network, health-data-aggregator\n"
+    )

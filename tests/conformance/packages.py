@@ -17,6 +17,8 @@ CONFORMANCE_RESOURCE = re.compile(
     r"package/(searchparameter|capabilitystatement|structuredefinition)-.*\.json", re.IGNORECASE
 )
 CORE_PACKAGE = "hl7.fhir.r4.core"
+CORE_PROFILES = ("package/StructureDefinition-vitalsigns.json",)
+"""Of the core package's many StructureDefinitions, those that a row names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ def _package(path: Path) -> Package:
             if member.name == "package/package.json":
                 about = orjson.loads(_bytes(archive, member))
             elif CONFORMANCE_RESOURCE.fullmatch(member.name) and not (
-                path.name.startswith(CORE_PACKAGE) and "StructureDefinition" in member.name
+                path.name.startswith(CORE_PACKAGE)
+                and "StructureDefinition" in member.name
+                and member.name not in CORE_PROFILES
             ):
                 resource = orjson.loads(_bytes(archive, member))
                 resources[resource["url"]] = resource

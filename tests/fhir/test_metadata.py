@@ -9,10 +9,13 @@ import pytest
 
 from server.authorization.scopes import supported_scopes
 from server.fhir.validation import validate
+from server.specification.combinations import COMBINATIONS, combinations
+from server.specification.definitional import DEFINITION_TYPES
 from server.specification.registry import RESOURCES
 from tests.lasting import FHIR_BASE, World
 
 ROWS = RESOURCES.values()
+VALUES = {"token": "x", "string": "x", "date": "2026", "reference": f"{FHIR_BASE}/Patient/x"}
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +49,20 @@ def test_it_is_a_valid_r4_resource(statement: Any) -> None:
     assert {"json", "application/fhir+json"} <= set(statement["format"])
 
 
-def test_it_instantiates_carin_blue_button_word_for_word(statement: Any) -> None:
-    assert "http://hl7.org/fhir/us/carin-bb/CapabilityStatement/c4bb" in statement["instantiates"]
+@pytest.mark.parametrize(
+    "canonical",
+    [
+        "http://hl7.org/fhir/us/carin-bb/CapabilityStatement/c4bb",
+        "http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server",
+        "http://hl7.org/fhir/us/davinci-pdex/CapabilityStatement/pdex-server",
+    ],
+)
+def test_it_instantiates_the_guides_word_for_word(statement: Any, canonical: str) -> None:
+    assert canonical in statement["instantiates"]
 
 
 def test_it_lists_the_types_of_the_registry_and_no_others(statement: Any) -> None:
-    assert [each["type"] for each in statement["rest"][0]["resource"]] == list(RESOURCES)
+    assert [each["type"] for each in statement["rest"][0]["resource"]] == [*RESOURCES, *DEFINITION_TYPES]
 
 
 @pytest.mark.parametrize("type", RESOURCES)
@@ -64,19 +75,45 @@ def test_it_says_of_a_type_what_its_row_says(statement: Any, type: str) -> None:
     assert told.get("searchInclude", []) == list(row.includes)
     assert told.get("searchRevInclude", []) == list(row.revincludes)
     assert told.get("supportedProfile", []) == [profile.canonical for profile in row.profiles]
+    assert [(each["name"], each["definition"]) for each in told.get("operation", [])] == [
+        (operation.code, operation.canonical) for operation in row.operations
+    ]
+    for each, parameter in zip(told["searchParam"], row.search_parameters, strict=True):
+        assert parameter.expression in each["documentation"]
+    combinations = [
+        [part["valueString"] for part in extension["extension"] if part["url"] == "required"]
+        for extension in told.get("extension", [])
+        if extension["url"].endswith("/capabilitystatement-search-parameter-combination")
+    ]
+    assert combinations == [each.split("+") for each in COMBINATIONS.get(type, "").split()]
 
 
 @pytest.mark.parametrize("type", RESOURCES)
 def test_everything_it_lists_is_answered(world: World, statement: Any, type: str) -> None:
     told = resource(statement, type)
-    values = {"token": "x", "string": "x", "date": "2026", "reference": f"{FHIR_BASE}/Patient/x"}
     for each in told["searchParam"]:
-        reply = world.get("anna", f"{type}?{each['name']}={values[each['type']]}", prefer="handling=strict")
+        reply = world.get("anna", f"{type}?{each['name']}={VALUES[each['type']]}", prefer="handling=strict")
         assert reply.status == 200, reply.body
     for each in told.get("searchInclude", []):
         assert world.get("anna", f"{type}?_include={each}").status == 200
     for each in told.get("searchRevInclude", []):
         assert world.get("anna", f"{type}?_revinclude={each}").status == 200
+
+
+@pytest.mark.parametrize("type", COMBINATIONS)
+def test_every_combination_it_tells_is_answered(world: World, statement: Any, type: str) -> None:
+    told = resource(statement, type)
+    types = {each["name"]: each["type"] for each in told["searchParam"]}
+    for together in combinations(RESOURCES[type]):
+        query = "&".join(f"{code}={VALUES[types[code]]}" for code in together)
+        assert world.get("anna", f"{type}?{query}", prefer="handling=strict").status == 200, query
+
+
+def test_a_combination_of_unknown_parameters_is_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = next(iter(ROWS))
+    monkeypatch.setitem(COMBINATIONS, row.type, "name+shoe-size")
+    with pytest.raises(ValueError, match="shoe-size"):
+        combinations(row)
 
 
 def test_its_security_is_that_of_smart_configuration(statement: Any, smart: Any) -> None:
@@ -97,6 +134,8 @@ def test_its_security_is_that_of_smart_configuration(statement: Any, smart: Any)
     for name, endpoint in pairs.items():
         assert told.get(name) == smart.get(endpoint), name
     assert set(told) <= set(pairs)
+    capabilities = [each["valueCode"] for each in security["extension"] if each["url"].endswith("/capabilities")]
+    assert capabilities == smart["capabilities"]
 
 
 def test_the_scopes_offered_are_of_served_types(smart: Any) -> None:

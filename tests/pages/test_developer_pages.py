@@ -17,7 +17,8 @@ from server.app import create_app
 from server.authorization.scopes import supported_scopes
 from server.fhir.error_codes import ERROR_CODES
 from server.pages.authorization_errors import AUTHORIZATION_ERRORS
-from server.pages.developer_pages import CHANGELOG, PAGES
+from server.pages.changelog import CHANGELOG, as_json
+from server.pages.developer_pages import PAGES
 from server.pages.try_page import SCRIPTS, VERSION
 from server.settings import Settings
 from server.specification.registry import RESOURCES
@@ -157,6 +158,28 @@ def test_scopes_are_all_that_are_offered(visitor: TestClient) -> None:
     page = visitor.get("/docs/scopes").text
     for scope in supported_scopes():
         assert f"<code>{scope}</code>" in page
+
+
+def test_the_changelog_is_there_for_programs_too(visitor: TestClient) -> None:
+    reply = visitor.get("/docs/changelog.json")
+    assert reply.headers["access-control-allow-origin"] == "*"
+    told = reply.json()
+    assert told["current"] == told["versions"][0]["version"]
+    text = " ".join(CHANGELOG.read_text("utf-8").split())
+    changes = [change for version in told["versions"] for change in version["changes"]]
+    assert len(changes) == len(re.findall(r"^- ", CHANGELOG.read_text("utf-8"), re.MULTILINE))
+    for part in (*changes, *(version["summary"] for version in told["versions"])):
+        assert part in text
+    assert 'href="/docs/changelog.json"' in visitor.get("/docs/changelog").text
+
+
+def test_versions_of_the_changelog_have_their_dates() -> None:
+    text = "# Changelog\n\n## 0.2.0 (unreleased)\n\nMore.\n\n- One\n  thing.\n- Another.\n\n## 0.1.0 (2026-11-22)\n\n- First.\n"
+    newest, oldest = as_json(text)["versions"]
+    assert newest == {"version": "0.2.0", "date": None, "summary": "More.", "changes": ["One thing.", "Another."]}
+    assert (oldest["version"], oldest["date"], oldest["changes"]) == ("0.1.0", "2026-11-22", ["First."])
+    with pytest.raises(ValueError, match="Next"):
+        as_json("## Next\n\n- Soon.\n")
 
 
 def test_the_changelog_is_the_project_s_and_its_html_is_harmless(visitor: TestClient) -> None:
