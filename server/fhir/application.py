@@ -32,9 +32,9 @@ from server.fhir.outcomes import FHIRError, Outcomes
 from server.fhir.public_metadata import PublicMetadata
 from server.fhir.representation import WHOLE, Representation, presentation, pretty
 from server.fhir.routing import Receive, Request, Route, Scope, Send, route
+from server.fhir.withholding import detail as withheld_detail
 from server.settings import Settings
 from server.specification.definition import (
-from server.fhir.withholding import detail as withheld_detail
     HISTORY_INSTANCE,
     HISTORY_TYPE,
     READ,
