@@ -3,6 +3,7 @@
 https://asgi.readthedocs.io/ - requests below /fhir never enter the framework's stack.
 """
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from server.pages import account, developer_pages, front_door, health, openapi, 
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
+from server.storage.ledger_partitions import keep_ahead
 
 FHIR = "/fhir"
 BELOW_FHIR = FHIR + "/"
@@ -73,9 +75,14 @@ class Application:
         # What is loaded now stays: the garbage collector need not look at it again and again.
         gc.collect()
         gc.freeze()
+        partitions = None if self.database.is_sqlite else asyncio.create_task(keep_ahead(self.database))
+        self.fhir.export_runner.start()
         try:
             yield
         finally:
+            await self.fhir.export_runner.stop()
+            if partitions is not None:
+                partitions.cancel()
             await self.database.close()
             self.database.engine.dispose()
 

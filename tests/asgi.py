@@ -128,7 +128,9 @@ class Served:
         replies: list[MutableMapping[str, Any]] = []
 
         async def receive() -> MutableMapping[str, Any]:
-            return messages.pop(0) if messages else {"type": "http.disconnect"}
+            if not messages:
+                await asyncio.Event().wait()  # the client stays until it has its answer
+            return messages.pop(0)
 
         async def send(message: MutableMapping[str, Any]) -> None:
             replies.append(message)

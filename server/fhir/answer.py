@@ -10,6 +10,7 @@ from typing import Any
 
 from server.authorization.access import Access
 from server.fhir.negotiation import compressed
+from server.fhir.stream import Stream
 
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
 _STANDARD_OUTPUT = 1
@@ -39,10 +40,14 @@ class Answer:
     """Status, body and headers of an answer, and what the ledger says of it.
 
     ``resources`` counts the patient-specific resources in the body. ``access``: whose answer it is, where the request named the member.
-    ``withheld``: how many resources each sensitivity policy withheld from it, by slug.
+    ``content_type`` is that of the body; ``stream``, where there is one, takes the place of the body. ``withheld``: how many resources
+    each sensitivity policy withheld from it, by slug.
     """
 
-    __slots__ = ("access", "body", "headers", "interaction", "resource_type", "resources", "status", "withheld")
+    __slots__ = (
+        *("access", "body", "content_type", "headers", "interaction", "resource_type"),
+        *("resources", "status", "stream", "withheld"),
+    )
 
     def __init__(
         self,
@@ -62,6 +67,8 @@ class Answer:
         self.resources = resources
         self.access: Access | None = None
         self.withheld: Mapping[str, int] = {}
+        self.content_type = FHIR_JSON
+        self.stream: Stream | None = None
 
 
 def headers_of(headers: Mapping[str, str]) -> dict[str, str]:
@@ -82,14 +89,17 @@ async def respond(
     """Send an answer and write its log line. ``always``: headers that this deployment adds to every answer."""
     body = answer.body
     headers: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode()), *_ALWAYS, *always]
-    if body:
-        headers.append((b"content-type", FHIR_JSON))
+    if answer.stream is not None:
+        headers += answer.stream.headers
+    elif body:
+        headers.append((b"content-type", answer.content_type))
         if b"accept-encoding" in request_headers:
             body, coding = compressed(body, request_headers[b"accept-encoding"])
             if coding:
                 headers.append((b"content-encoding", coding))
+    length = len(body) if answer.stream is None else answer.stream.length
     if answer.status not in _WITHOUT_LENGTH:
-        headers.append((b"content-length", b"%d" % len(body)))
+        headers.append((b"content-length", b"%d" % length))
     if b"x-request-id" in request_headers:
         headers += correlation(request_headers[b"x-request-id"])
     if b"origin" in request_headers:
@@ -97,11 +107,14 @@ async def respond(
     headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
     if log:
         line = f'{{"request_id":"{request_id}","method":"{method}","status":{answer.status},' + (
-            f'"interaction":"{answer.interaction}","type":"{answer.resource_type}","bytes":{len(body)}}}\n'
+            f'"interaction":"{answer.interaction}","type":"{answer.resource_type}","bytes":{length}}}\n'
         )
         os.write(_STANDARD_OUTPUT, line.encode())
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+    if answer.stream is not None and method != "HEAD":
+        await answer.stream.send_to(send, request_id)
+    else:
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
 
 def correlation(client_request_id: bytes) -> Headers:

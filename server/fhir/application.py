@@ -24,6 +24,8 @@ from server.fhir.conditions import Conditions
 from server.fhir.deprecation import deprecation
 from server.fhir.docref import search_pairs
 from server.fhir.everything import Everything
+from server.fhir.export import Exports
+from server.fhir.export_runner import ExportRunner
 from server.fhir.history import Histories
 from server.fhir.interactions import Interactions
 from server.fhir.named_member import NamedMember
@@ -35,13 +37,16 @@ from server.fhir.routing import Receive, Request, Route, Scope, Send, route
 from server.fhir.withholding import detail as withheld_detail
 from server.settings import Settings
 from server.specification.definition import (
+    EXPORT_CANCEL,
+    EXPORT_FILE,
+    EXPORT_STATUS,
     HISTORY_INSTANCE,
     HISTORY_TYPE,
     READ,
     SEARCH_TYPE,
     VREAD,
 )
-from server.specification.operations import DOCREF, EVERYTHING
+from server.specification.operations import DOCREF, EVERYTHING, EXPORT
 from server.storage.database import Database, DatabaseUnavailableError
 from server.storage.ledger import AnswerLedger, LedgerEvent
 from server.storage.permits import Permits
@@ -73,6 +78,8 @@ class FHIRApplication:
         self._histories = Histories(database, settings, cursors)
         self._everything = Everything(database, settings, cursors)
         self._named_member = NamedMember(database, settings)
+        self.export_runner = ExportRunner(database, settings)
+        self._exports = Exports(database, settings, self._named_member, self.export_runner)
         self._public = PublicMetadata(settings, metadata)
         self._prefix = len(prefix)
         self._outcomes = Outcomes(settings)
@@ -94,7 +101,7 @@ class FHIRApplication:
 
     async def _answer(self, request: Request) -> Answer:
         if request.method == "OPTIONS":
-            return Answer(204, b"", headers={"allow": "GET, HEAD, POST"})
+            return Answer(204, b"", headers={"allow": "GET, HEAD, POST, DELETE"})
         if self._public.serves(request.path):
             return await self._open(request)
         try:
@@ -154,7 +161,8 @@ class FHIRApplication:
             pairs = request.pairs
             if request.method == "POST":
                 pairs = pairs + await request.form()
-            _check_format(request, pairs)
+            if found.interaction != EXPORT_FILE:
+                _check_format(request, pairs)
             if access.actor == SYSTEM and found.definition is not None:
                 if found.interaction == SEARCH_TYPE or found.operation == DOCREF:
                     access = await self._named_member.of_search(access, found.definition, pairs)
@@ -173,7 +181,7 @@ class FHIRApplication:
     def _check_scope(found: Route, access: Access) -> None:
         """Raises FHIRError 403 without a scope for the interaction on the type; the token's own fhirUser is read without one."""
         type = found.type
-        if found.operation is not None and found.operation == EVERYTHING:
+        if found.operation in (EVERYTHING, EXPORT):
             return  # asked of every type that the token permits
         if not type or access.permissions.permits(type, _LETTER.get(found.interaction, "s")):
             return  # what is of no one type is asked of those that the token permits
@@ -198,6 +206,8 @@ class FHIRApplication:
     ) -> Answer:
         definition = found.definition
         strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
+        if found.operation == EXPORT or found.interaction in (EXPORT_STATUS, EXPORT_FILE, EXPORT_CANCEL):
+            return await self._exports.of(request, found, pairs, access, strict=strict)
         if definition is None or found.interaction in (HISTORY_INSTANCE, HISTORY_TYPE):
             return await self._histories.of(definition, found.id, pairs, access, request.id, written, strict=strict)
         if found.operation == EVERYTHING:

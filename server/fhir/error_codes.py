@@ -200,6 +200,49 @@ MEMBER_NOT_NAMED = ErrorCode(
     " one member at a time.",
     "Add patient= with the member's Patient id, or _id=; on Patient, identifier= works too.",
 )
+EXPORT_IS_ASYNCHRONOUS = ErrorCode(
+    "export-is-asynchronous",
+    400,
+    "required",
+    "An export is asked for asynchronously",
+    "$export is written in the background, and the request did not say that it waits for that.",
+    "Send 'Prefer: respond-async'. The answer, 202, names in Content-Location where to ask how far it is.",
+)
+EXPORT_NOT_COVERED = ErrorCode(
+    "export-not-covered",
+    403,
+    "forbidden",
+    "The export has more than this token may see",
+    "The export was begun with a token that could see more than this one: the member has narrowed what they share, or the app asked"
+    " for less.",
+    "Begin another export with this token; it will have what the token may see.",
+)
+EXPORT_UNKNOWN = ErrorCode(
+    "export-unknown",
+    404,
+    "not-found",
+    "There is no such export",
+    "The app has no export of that id for this member, or no such file of it: it expired, was cancelled, its permission was"
+    " withdrawn while it was written, or it never was. Of others' exports nothing is told.",
+    "Take the addresses from Content-Location and from the manifest as they are. Begin another export if it has expired.",
+)
+EXPORT_RUNNING = ErrorCode(
+    "export-running",
+    429,
+    "throttled",
+    "Another export is being written",
+    "An app has one export of a member written at a time. The one that is being written was asked for with other parameters or"
+    " another permission. The same request again would have been answered with that export.",
+    "Wait as many seconds as Retry-After says and try again, or cancel the other export with DELETE at its address.",
+)
+EXPORT_FAILED = ErrorCode(
+    "export-failed",
+    500,
+    "exception",
+    "The export could not be written",
+    "Several attempts came to nothing, or what the payer withholds changed while it was written. There are no files.",
+    "Begin another export. If that fails too, tell the payer the request id; it names nobody.",
+)
 BODY_TOO_LARGE = ErrorCode(
     "body-too-large",
     413,

@@ -1,13 +1,16 @@
 """``$everything``: all of a member that the token may see, page by page, each page with the shared resources it names.
 
-https://hl7.org/fhir/R4/patient-operation-everything.html
+https://hl7.org/fhir/R4/patient-operation-everything.html - with ``_since`` the last page also has the shared resources that were
+loaded since then and are named by what has not changed.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from server.authorization.access import Access
+from server.authorization.permissions import Permissions
 from server.fhir.answer import Answer
 from server.fhir.bundle import Cursor, CursorCipher, query_string, searchset
 from server.fhir.error_codes import PARAMETER_UNKNOWN, SCOPE_MISSING
@@ -15,6 +18,7 @@ from server.fhir.history import instant_of
 from server.fhir.outcomes import FHIRError, Outcomes, bad_parameter, not_found
 from server.fhir.representation import PRESENTATION, Representation
 from server.fhir.search_parameters import Pairs, page_count
+from server.fhir.withholding import withheld
 from server.settings import Settings
 from server.specification.definition import MembershipKind, Operation, ResourceDefinition
 from server.specification.registry import RESOURCES
@@ -26,11 +30,14 @@ SHARED = frozenset(
     type for type, row in RESOURCES.items() if row.membership.kind in (MembershipKind.DIRECTORY, MembershipKind.NAMED)
 )
 """Types whose resources come along with what names them."""
-_DEPTH = 3
-"""How far references are followed: from a care team to a role, to its practitioner and organization, to the parent of that."""
-_REFERENCE = re.compile(
-    rb'"(?:reference|url)":"(?:[^"]*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^"]*)?"'
-)
+_DEPTH = 10
+"""How far references are followed: from a care team to a role, to its practitioner and organization, to the parents of that."""
+_REFERENCE = re.compile(rb'"(?:reference|url)":"([^"]*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^"]*)?"')
+_AT_ONCE = 200
+"""Resources read at once to see what they name."""
+
+Identity = tuple[str, str]
+"""Resource type and id."""
 
 
 class Everything:
@@ -75,12 +82,16 @@ class Everything:
         content = CompartmentContent(self._database, member)
         own = [type for type in asked if type not in SHARED]
         found: list[StoredResource] = []
+        hidden: list[StoredResource] = []
         more: Place | None = None
         if own:
-            found, more = await content.page(
+            found, hidden, more = await content.scan(
                 own, access.permissions.view, since=since, until=until, after=after, count=count
             )
-        shared = await self._shared(content, found, frozenset(asked) & SHARED, access)
+        types_shared = frozenset(asked) & SHARED
+        shared = await self._shared(content, self._references(found), types_shared, access)
+        if more is None and types_shared and (since or not own):
+            shared += await self._named_by_all(content, permitted, types_shared, access, since, until, shared)
         links = [("self", sealed)]
         if more is not None:
             links.append(("next", self._cursors.seal(Cursor(more, -1, until), bound_to)))
@@ -95,7 +106,15 @@ class Everything:
             self._outcomes.ignored(ignored) if ignored else None,
         )
         own_count = len([one for one in (*found, *shared) if one.patient])
-        return Answer(200, body, interaction=f"${operation.code}", resource_type=definition.type, resources=own_count)
+        answer = Answer(200, body, interaction=f"${operation.code}", resource_type=definition.type, resources=own_count)
+
+        async def seen(under: Permissions) -> int:
+            rows = [*found, *await compartment.in_view(hidden, under.view)]
+            of_scope = access._replace(permissions=under)
+            return len(rows) + len(await self._shared(content, self._references(rows), types_shared, of_scope))
+
+        answer.withheld = await withheld(access.permissions, seen)
+        return answer
 
     def _parse(
         self, pairs: Pairs, *, strict: bool
@@ -112,7 +131,7 @@ class Everything:
             elif name == "_since":
                 since = instant_of(name, value)
             elif name == "_type":
-                types.update(_types(value))
+                types.update(resource_types(value))
             elif name == "_cursor":
                 cursor = value
                 continue
@@ -127,21 +146,58 @@ class Everything:
             honoured.append((name, value))
         return since, frozenset(types), count, cursor, honoured, tuple(ignored)
 
+    def _references(self, resources: Iterable[StoredResource]) -> set[Identity]:
+        return references(resources, self._settings.fhir_base)
+
     async def _shared(
-        self, content: CompartmentContent, found: Sequence[StoredResource], types: frozenset[str], access: Access
+        self, content: CompartmentContent, named: set[Identity], types: frozenset[str], access: Access
     ) -> list[StoredResource]:
-        """What the resources of a page name in the directory or by naming it, and what that names in turn."""
-        added: dict[tuple[str, str], StoredResource] = {}
-        fresh: Sequence[StoredResource] = found
-        seen: set[tuple[str, str]] = set()
+        """What is named, of the types, in the directory or as belonging to who names it; and what that names in turn."""
+        added: dict[Identity, StoredResource] = {}
+        seen: set[Identity] = set()
         for _ in range(_DEPTH):
-            named = {one for one in references(fresh) if one[0] in types} - seen
+            named = {one for one in named if one[0] in types} - seen
             if not named:
                 break
             seen |= named
             fresh = await content.named(named, access.permissions.view)
             added |= {(one.type, one.id): one for one in fresh}
+            named = self._references(fresh)
         return list(added.values())
+
+    async def _named_by_all(
+        self,
+        content: CompartmentContent,
+        permitted: Sequence[str],
+        types: frozenset[str],
+        access: Access,
+        since: int,
+        until: int,
+        told: Sequence[StoredResource],
+    ) -> list[StoredResource]:
+        """Shared resources loaded since, and what they name in turn, that anything of the member names; but for those told already.
+
+        Nothing is read when nothing shared was loaded since, which is the rule between two nightly loads.
+        """
+        if not await content.is_shared_loaded(since=since, until=until):
+            return []
+        own = [type for type in permitted if type not in SHARED]
+        named: set[Identity] = set()
+        after: Place | None = ("", 0)
+        while own and after is not None:
+            found, after = await content.page(
+                own, access.permissions.view, since=0, until=until, after=after, count=_AT_ONCE
+            )
+            named |= self._references(found)
+            await asyncio.sleep(0)  # a member may have thousands of claims; others are answered in between
+        shared = {(one.type, one.id): one for one in await self._shared(content, named, types, access)}
+        fresh = await content.loaded_since(list(shared.values()), since=since)
+        wanted = {(one.type, one.id): one for one in fresh}
+        while fresh:
+            fresh = [shared[one] for one in sorted(self._references(fresh)) if one in shared and one not in wanted]
+            wanted |= {(one.type, one.id): one for one in fresh}
+        known = {(one.type, one.id) for one in told}
+        return [one for identity, one in wanted.items() if identity not in known]
 
     def _links(
         self, path: str, honoured: Sequence[tuple[str, str]], links: Iterable[tuple[str, str]]
@@ -154,12 +210,16 @@ class Everything:
         return told
 
 
-def references(resources: Iterable[StoredResource]) -> set[tuple[str, str]]:
-    """(type, id) of everything that resources refer to by a literal reference or an attachment's url, read from their bytes."""
-    return {(type.decode(), id.decode()) for one in resources for type, id in _REFERENCE.findall(one.body)}
+def references(resources: Iterable[StoredResource], base: str) -> set[Identity]:
+    """(type, id) of everything of this server that resources refer to by a literal reference or an attachment's url, read from
+    their bytes. ``base`` is its FHIR base."""
+    here = (b"", base.encode() + b"/")
+    found = (named for one in resources for named in _REFERENCE.findall(one.body))
+    return {(type.decode(), id.decode()) for prefix, type, id in found if prefix in here}
 
 
-def _types(value: str) -> set[str]:
+def resource_types(value: str) -> set[str]:
+    """The types of a value of ``_type``. Raises FHIRError 400 for one that is not served."""
     types = {part.strip() for part in value.split(",")} - {""}
     unknown = sorted(types - RESOURCES.keys())
     if unknown:

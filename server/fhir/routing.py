@@ -13,6 +13,9 @@ from server.fhir import error_codes
 from server.fhir.negotiation import is_our_version
 from server.fhir.outcomes import FHIRError
 from server.specification.definition import (
+    EXPORT_CANCEL,
+    EXPORT_FILE,
+    EXPORT_STATUS,
     HISTORY_INSTANCE,
     HISTORY_SYSTEM,
     HISTORY_TYPE,
@@ -22,6 +25,7 @@ from server.specification.definition import (
     Operation,
     ResourceDefinition,
 )
+from server.specification.operations import EXPORT_PATH
 from server.specification.registry import RESOURCES
 from server.specification.standards import FHIR_VERSION
 from server.storage.ledger import new_request_id
@@ -110,7 +114,7 @@ def _parameters(body: bytes) -> list[tuple[str, str]]:
 class Route:
     """What a path and method ask for."""
 
-    __slots__ = ("definition", "id", "interaction", "operation", "version")
+    __slots__ = ("definition", "file", "id", "interaction", "operation", "version")
 
     def __init__(
         self,
@@ -119,12 +123,14 @@ class Route:
         id: str = "",
         version: str = "",
         operation: Operation | None = None,
+        file: str = "",
     ) -> None:
         self.interaction = interaction
         self.definition = definition
         self.id = id
         self.version = version
         self.operation = operation
+        self.file = file
 
     @property
     def type(self) -> str:
@@ -138,6 +144,8 @@ def route(method: str, path: str) -> Route:
     parts = path.split("/")
     if parts == ["_history"] and method in ("GET", "HEAD"):
         return Route(HISTORY_SYSTEM, None)
+    if parts[0] == EXPORT_PATH and len(parts) in (2, 3):
+        return _export_route(method, path, parts[1], parts[2] if len(parts) == 3 else "")
     definition = RESOURCES.get(parts[0])
     if definition is None:
         served = ", ".join(RESOURCES)
@@ -170,6 +178,17 @@ def route(method: str, path: str) -> Route:
             {"allow": ", ".join(allowed)},
         )
     return found
+
+
+def _export_route(method: str, path: str, job: str, file: str) -> Route:
+    if method in ("GET", "HEAD"):
+        return Route(EXPORT_FILE if file else EXPORT_STATUS, None, job, file=file)
+    if method == "DELETE" and not file:
+        return Route(EXPORT_CANCEL, None, job)
+    allowed = "GET, HEAD" if file else "GET, HEAD, DELETE"
+    raise FHIRError(
+        error_codes.METHOD_NOT_ALLOWED, f"{method} is not allowed on '{path}'; allowed: {allowed}.", {"allow": allowed}
+    )
 
 
 def _operation_route(method: str, path: str, definition: ResourceDefinition, code: str, id: str) -> Route:

@@ -20,6 +20,7 @@ from server.authorization.scopes import supported_scopes
 from server.fhir.answer import FHIR_JSON
 from server.fhir.error_codes import ERROR_CODES
 from server.pages.openapi_definitions import MODE, definition_paths
+from server.pages.openapi_export import ACCEPTED, PREFER, export_paths
 from server.pages.search_reference import RULES, WORDS
 from server.settings import Settings
 from server.specification.definition import (
@@ -112,6 +113,7 @@ def openapi_document(routes: Sequence[BaseRoute], settings: Settings) -> Json:
     paths[discovery.AUTHORIZE] = {"get": AUTHORIZE_OPERATION}
     paths["/fhir/metadata"] = {"get": _metadata()}
     paths.update(definition_paths(_content))
+    paths.update(export_paths())
     paths["/fhir/_history"] = {"get": _history_of_all()}
     for row in RESOURCES.values():
         paths.update(_paths_of(row))
@@ -202,6 +204,9 @@ def _paths_of(row: ResourceDefinition) -> Iterator[tuple[str, Json]]:
 def _operation_paths(row: ResourceDefinition, operation: Operation, base: str, id: Json) -> Iterator[tuple[str, Json]]:
     fields = [_query(one.name, one.documentation) | {"required": one.required} for one in operation.parameters]
     get = _operation(row, "r", operation.code, operation.title, "Bundle", (400, 404))
+    if not operation.returns:
+        responses = {status: each for status, each in get["responses"].items() if status != "200"}
+        get, fields = {**get, "responses": {"202": ACCEPTED, **responses}}, [PREFER, *fields]
     if operation.on_type:
         yield f"{base}/${operation.code}", {"get": {**get, "parameters": fields}}
     if operation.on_instance:

@@ -15,7 +15,7 @@ from server.specification.definition import (
     path,
     via,
 )
-from server.specification.operations import EVERYTHING
+from server.specification.operations import EVERYTHING, EXPORT
 from server.specification.standards import CARIN, DEMOGRAPHICS, US_CORE, carin, pdex, us_core
 
 TOKEN, REFERENCE, DATE, STRING = SearchType.TOKEN, SearchType.REFERENCE, SearchType.DATE, SearchType.STRING
@@ -48,7 +48,7 @@ PATIENT = ResourceDefinition(
     ),
     revincludes=PROVENANCE,
     categories=(CategoryPart(DEMOGRAPHICS),),
-    operations=(EVERYTHING,),
+    operations=(EVERYTHING, EXPORT),
 )
 
 RELATED_PERSON = ResourceDefinition(

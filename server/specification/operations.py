@@ -1,6 +1,6 @@
 """The operations served, as rows: what their definitions are called and which parameters they take.
 
-https://hl7.org/fhir/R4/operations.html, https://hl7.org/fhir/R4/patient-operation-everything.html and US Core $docref
+https://hl7.org/fhir/R4/operations.html, https://hl7.org/fhir/R4/patient-operation-everything.html, US Core $docref and Bulk Data $export
 """
 
 from server.specification.definition import Operation, OperationParameter
@@ -37,3 +37,19 @@ DOCREF = Operation(
     ),
     on_type=True,
 )
+EXPORT = Operation(
+    "export",
+    "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export",
+    "Everything of the member that the token may see, as NDJSON files made in the background",
+    (
+        OperationParameter(
+            "_since", "instant", "Only what was loaded after this moment, e.g. transactionTime of an earlier export."
+        ),
+        OperationParameter("_type", "string", "Only resources of these types, separated by commas."),
+        OperationParameter("_outputFormat", "string", "application/fhir+ndjson, which is what there is."),
+    ),
+    on_instance=True,
+    returns="",
+)
+EXPORT_PATH = "_export"
+"""Below the FHIR base, in front of an export's id: where its status and files are."""

@@ -7,11 +7,12 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, or_, select
+from sqlalchemy import Select, and_, bindparam, false, literal, or_, select
 
 from server.storage.criteria import MEMBER, RESOURCE, visible
 from server.storage.database import Database
 from server.storage.patient_compartment import PatientCompartment, StoredResource, View
+from server.storage.schema import DIRECTORY, NAMED
 
 _COLUMNS = [RESOURCE.c[name] for name in StoredResource._fields]
 _AT_ONCE = 200
@@ -31,13 +32,47 @@ class CompartmentContent:
         self, types: Sequence[str], view: View, *, since: int, until: int, after: Place, count: int
     ) -> tuple[list[StoredResource], Place | None]:
         """Resources of the types loaded after ``since`` and not after ``until``, behind a place (('', 0): from the start), and the
-        place behind which more follow (None: no more). What is out of view is left out, so that a page may be short."""
+        place behind which more follow (None: no more). What is out of view is as if it were not there."""
+        found, _, last = await self.scan(types, view, since=since, until=until, after=after, count=count)
+        return found, last
+
+    async def scan(
+        self, types: Sequence[str], view: View, *, since: int, until: int, after: Place, count: int
+    ) -> tuple[list[StoredResource], list[StoredResource], Place | None]:
+        """The same, and between the two what stands out of view before the last resource of the page, or before the end."""
+        values: dict[str, Any] = {"patient": self.patient, "since": since, "until": until, "limit": count + 1}
+        values |= {f"t{n}": type for n, type in enumerate(types)}
+        found: list[StoredResource] = []
+        hidden: list[StoredResource] = []
+        behind: list[StoredResource] = []
+        place: Place | None = after
+        while place is not None:
+            rows = await self._database.fetch(
+                _page(len(types)), values | {"after_type": place[0], "after_key": place[1]}
+            )
+            some = [StoredResource._make(row) for row in rows[:count]]
+            place = (some[-1].type, some[-1].key) if len(rows) > count else None
+            if all(view(type) == () for type in types):
+                return some, [], place
+            seen = {one.key for one in await self._compartment.in_view(some, view)}
+            for one in some:
+                if one.key not in seen:
+                    (hidden if len(found) < count else behind).append(one)
+                elif len(found) < count:
+                    found.append(one)
+                else:
+                    return found, hidden, (found[-1].type, found[-1].key)
+        return found, hidden + behind, None
+
+    async def stored(
+        self, types: Sequence[str], *, since: int, until: int, after: Place, count: int
+    ) -> tuple[list[StoredResource], Place | None]:
+        """The same before any view, so that it costs no more than a page of rows: for who looks at each page with ``in_view``."""
         values: dict[str, Any] = {"patient": self.patient, "since": since, "until": until, "limit": count + 1}
         values |= {"after_type": after[0], "after_key": after[1]} | {f"t{n}": type for n, type in enumerate(types)}
         rows = await self._database.fetch(_page(len(types)), values)
         found = [StoredResource._make(row) for row in rows[:count]]
-        last = (found[-1].type, found[-1].key) if len(rows) > count else None
-        return await self._compartment.in_view(found, view), last
+        return found, (found[-1].type, found[-1].key) if len(rows) > count else None
 
     async def named(self, references: Collection[tuple[str, str]], view: View) -> list[StoredResource]:
         """Of (type, id) references those to current resources of the directory, or that belong to whoever names them."""
@@ -45,13 +80,52 @@ class CompartmentContent:
         found: list[StoredResource] = []
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
-            some += some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))  # few sizes, few statements
+            some += some[-1:] * _padding(len(some))
             values: dict[str, Any] = {"patient": self.patient}
             for number, (type, id) in enumerate(some):
                 values |= {f"t{number}": type, f"i{number}": id}
             rows = await self._database.fetch(_named(len(some)), values)
             found += await self._compartment.in_view([StoredResource._make(row) for row in rows], view)
         return found
+
+    async def is_shared_loaded(self, *, since: int, until: int) -> bool:
+        """Whether anything that is shared between members, anybody's, was loaded after ``since`` and not after ``until``."""
+        return await self._database.fetch_one(_SHARED_LOADED, {"since": since, "until": until}) is not None
+
+    async def loaded_since(self, resources: Sequence[StoredResource], *, since: int) -> list[StoredResource]:
+        """Those of the resources whose current version was loaded after ``since``, in the same order."""
+        keys = [one.key for one in resources]
+        recent: set[int] = set()
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            some += some[-1:] * _padding(len(some))
+            values = {f"k{number}": key for number, key in enumerate(some)} | {"since": since}
+            recent.update(row[0] for row in await self._database.fetch(_recent(len(some)), values))
+        return [one for one in resources if one.key in recent]
+
+
+def _padding(size: int) -> int:
+    """How many values more make it a power of two: few sizes, few statements."""
+    return (1 << (size - 1).bit_length()) - size
+
+
+_SHARED_LOADED = (
+    select(RESOURCE.c.key)
+    .where(
+        RESOURCE.c.patient.in_((literal(DIRECTORY), literal(NAMED))),
+        RESOURCE.c.loaded_at > bindparam("since"),
+        RESOURCE.c.loaded_at <= bindparam("until"),
+    )
+    .limit(1)
+)
+
+
+@lru_cache(maxsize=16)
+def _recent(size: int) -> Select[Any]:
+    return select(RESOURCE.c.key).where(
+        RESOURCE.c.key.in_([bindparam(f"k{number}") for number in range(size)]),
+        RESOURCE.c.loaded_at > bindparam("since"),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -84,7 +158,7 @@ def _named(size: int) -> Select[Any]:
     return (
         select(*_COLUMNS)
         .where(
-            or_(*[_is(number) for number in range(size)]),
+            or_(false(), *[_is(number) for number in range(size)]),
             RESOURCE.c.patient != MEMBER,
             visible(RESOURCE),
             RESOURCE.c.deleted.is_(False),

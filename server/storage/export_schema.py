@@ -52,7 +52,7 @@ class ExportFile(SQLModel, table=True):
     __table_args__ = (CLUSTERED,)
     job: str = Field(primary_key=True)
     name: str = Field(primary_key=True)
-    count: int = Field(sa_column=Column(BigInteger, nullable=False))
+    lines: int = Field(sa_column=Column(BigInteger, nullable=False))
     own: int = Field(sa_column=Column(BigInteger, nullable=False))
     chunks: int
     size: int = Field(sa_column=Column(BigInteger, nullable=False))

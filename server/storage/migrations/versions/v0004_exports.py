@@ -56,7 +56,7 @@ def upgrade() -> None:
         "export_file",
         sa.Column("job", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("lines", sa.BigInteger(), nullable=False),
         sa.Column("own", sa.BigInteger(), nullable=False),
         sa.Column("chunks", sa.Integer(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
