@@ -6,6 +6,7 @@ Time zones: the IANA database, https://www.iana.org/time-zones. An instant belon
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from server.clock import EPOCH, from_microseconds, to_microseconds
@@ -23,6 +24,7 @@ class LocalDay:
     spans: tuple[tuple[int, int], ...]
 
 
+@lru_cache(maxsize=32)
 def local_days(zone: ZoneInfo, year: int) -> tuple[LocalDay, ...]:
     """Every local day of a calendar year, in order. Days are 23 or 25 hours long, or absent, where the zone makes them so.
 
