@@ -123,7 +123,9 @@ def _brand(row: Mapping[str, Any]) -> Brand:
     identifiers = lists["identifiers"] or [f"{WEB_ADDRESS}|{web_presence(texts['website'])}"]
     return Brand(
         **texts,
-        **{name: tuple(value) for name, value in lists.items() if name != "identifiers"},
+        aliases=tuple(lists["aliases"]),
+        categories=tuple(lists["categories"]),
+        logos=tuple(lists["logos"]),
         identifiers=tuple(identifiers),
         addresses=tuple(addresses),
     )
