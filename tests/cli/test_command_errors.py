@@ -104,6 +104,22 @@ def test_a_reporting_units_file_that_cannot_be_read_is_named_at_the_start(
     assert "units.toml" in outcome.err
 
 
+@pytest.mark.parametrize("arguments", [["serve"], ["load", "."]])
+def test_sensitivity_policies_that_cannot_be_used_stop_the_command(
+    patient_access: PatientAccess, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1")
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    monkeypatch.chdir(tmp_path)
+    policies = tmp_path / "policies.toml"
+    for text in (None, "policy", '[[policy]]\nslug = "a"\n'):
+        if text is not None:
+            policies.write_text(text)
+        outcome = patient_access(*arguments, SENSITIVITY_POLICIES_FILE=str(policies))
+        assert (outcome.code, outcome.err.count("error: "), outcome.out) == (2, 1, "")
+        assert "policies.toml" in outcome.err
+
+
 def test_person_identifiers_are_separated_by_commas(
     call: PatientAccess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

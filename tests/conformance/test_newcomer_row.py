@@ -17,7 +17,7 @@ from server.specification.definition import CORE, ResourceDefinition, SearchPara
 from server.specification.registry import RESOURCES
 from tests.conformance.household import ANNA, BORIS, Household
 from tests.conformance.test_isolation import SEEN, Worlds, check, load_household
-from tests.conformance.two_members import DIRECTORY, probes, references, versions
+from tests.conformance.two_members import DIRECTORY, labelled, probes, references, versions
 from tests.factories import Record, concept, provenance, record, reference, store
 from tests.lasting import World, lasting_world
 
@@ -61,7 +61,7 @@ def diets(own: Household, *, wording: str = "first") -> list[Record]:
         )
         for id, status, day in (("fluid", "active", "04"), ("soft", "completed", "21"))
     ]
-    return [*orders, provenance(own.named("of-a-diet"), orders[0])]
+    return labelled([*orders, provenance(own.named("of-a-diet"), orders[0])], own.system, own.mark)
 
 
 OWN, OTHERS = diets(ANNA), diets(BORIS)

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -35,7 +35,7 @@ from tests.factories import (
 from tests.lasting import FHIR_BASE
 
 BASE = FHIR_BASE
-DIRECTORY: list[Record] = [
+_SHARED: list[Record] = [
     organization("payer", address=[{"city": "Springfield"}]),
     organization("hospital", alias=["The Spital"]),
     practitioner("doctor"),
@@ -67,6 +67,11 @@ DIRECTORY: list[Record] = [
     ),
     provenance("of-the-directory", "Organization/payer", "Organization/hospital"),
     SHARED_MEDICATION,
+]
+
+
+DIRECTORY: list[Record] = [
+    each | {"meta": each["meta"] | {"security": [{"system": f"{BASE}/labels", "code": "shared"}]}} for each in _SHARED
 ]
 
 
@@ -144,7 +149,13 @@ def _records(own: Household, other: Household, wording: str) -> list[Record]:
         provenance(own.named("of-one"), claims[0], "Organization/payer"),
         provenance(own.named("mistaken"), claims[1]),
     ]
-    return [member, kin, *coverages, *claims, *clinical, *origins]
+    return labelled([member, kin, *coverages, *claims, *clinical, *origins], system, own.mark)
+
+
+def labelled(records: Iterable[Record], system: str, code: str) -> list[Record]:
+    """The records with a security label each."""
+    label = {"system": system, "code": f"{code}-label"}
+    return [each | {"meta": each["meta"] | {"security": [label]}} for each in records]
 
 
 RETRACTED = ("Coverage", "ExplanationOfBenefit", "Observation", "Medication", "Provenance")
