@@ -14,7 +14,7 @@ from server.authorization.access import SYSTEM, Access
 from server.fhir.answer import Answer
 from server.fhir.bundle import Cursor, CursorCipher, query_string
 from server.fhir.dates import interval
-from server.fhir.error_codes import MEMBER_NOT_NAMED, PARAMETER_UNKNOWN
+from server.fhir.error_codes import MEMBER_NOT_NAMED, PARAMETER_UNKNOWN, SCOPE_MISSING
 from server.fhir.outcomes import FHIRError, Outcomes, bad_parameter, not_found
 from server.fhir.representation import PRESENTATION, Representation
 from server.fhir.scope_check import is_in_scope
@@ -55,12 +55,14 @@ class Histories:
     ) -> Answer:
         """A page of history of a resource, of a type (no ``id``), or of all types (no ``definition``).
 
-        404 for a foreign or unknown id alike. A retracted resource's history is its tombstone.
+        404 for a foreign or unknown id alike, 403 when no type may be searched. A retracted resource's history is its tombstone.
         """
         compartment = PatientCompartment(self._database, access.patient)
         query, honoured, ignored, sealed = self._parse(pairs, await compartment.watermark(), strict=strict)
         letter = "r" if id else "s"
         types = (definition.type,) if definition is not None else _compartment_types(access)
+        if not types:
+            raise FHIRError(SCOPE_MISSING, "The token's scopes allow the history of no resource type; ask for patient/*.rs.")
         query = replace(query, type=definition.type if definition is not None else "", id=id, types=types)
         if access.actor == SYSTEM and not access.patient and not (definition is not None and definition.is_directory):
             raise FHIRError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, bindparam, desc, exists, literal, or_, select, union_all
+from sqlalchemy import Select, and_, bindparam, desc, exists, false, literal, or_, select, union_all
 
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
@@ -107,7 +107,7 @@ _LAST_BODY = (
 @lru_cache(maxsize=256)
 def _page(types: tuple[str, ...], *, one: bool, after: bool) -> Select[Any]:
     current = select(*[RESOURCE.c[name] for name in _COLUMNS]).where(
-        or_(*_belongs(RESOURCE, types)), RESOURCE.c.loaded_at <= bindparam("until"), *_of(RESOURCE, one=one)
+        or_(false(), *_belongs(RESOURCE, types)), RESOURCE.c.loaded_at <= bindparam("until"), *_of(RESOURCE, one=one)
     )
     now = RESOURCE.alias()
     still_here = exists().where(
@@ -117,7 +117,7 @@ def _page(types: tuple[str, ...], *, one: bool, after: bool) -> Select[Any]:
         now.c.deleted.is_(False),
     )
     superseded = select(*[VERSION.c[name] for name in _COLUMNS]).where(
-        or_(*_belongs(VERSION, types)),
+        or_(false(), *_belongs(VERSION, types)),
         VERSION.c.loaded_at <= bindparam("until"),
         or_(VERSION.c.deleted.is_(True), still_here),
         *_of(VERSION, one=one),
@@ -138,11 +138,11 @@ def _behind(both: Any) -> Any:
     for length, name in enumerate(_ORDER):
         same = [both.c[other] == bindparam(f"after_{other}") for other in _ORDER[:length]]
         ways.append(and_(*same, both.c[name] < bindparam(f"after_{name}")))
-    return or_(*ways)
+    return or_(false(), *ways)
 
 
 def _belongs(table: Any, types: tuple[str, ...]) -> list[Any]:
-    """The rows of the types that were loaded since, by how their resources come to belong to a member."""
+    """The rows of the types that were loaded since, by how their resources come to belong to a member; none for no types."""
     by_kind: dict[MembershipKind, list[Any]] = {}
     for number, type in enumerate(types):
         by_kind.setdefault(RESOURCES[type].membership.kind, []).append(bindparam(f"t{number}"))

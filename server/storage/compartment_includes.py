@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Select, bindparam, or_, select
+from sqlalchemy import Select, bindparam, false, or_, select
 
 from server.storage.criteria import REFERENCE, RESOURCE, visible
 from server.storage.database import Database
@@ -61,7 +61,7 @@ def _reverse_included(size: int) -> Select[Any]:
         REFERENCE.c.patient.in_(OWN_OR_SHARED),
         REFERENCE.c.target_type == bindparam("target"),
         REFERENCE.c.parameter == bindparam("parameter"),
-        or_(*[REFERENCE.c.target_id == bindparam(f"k{n}") for n in range(size)]),
+        or_(false(), *[REFERENCE.c.target_id == bindparam(f"k{n}") for n in range(size)]),
     )
     return (
         select(*_COLUMNS)

@@ -148,7 +148,7 @@ def _condition(shape: Shape, name: str, resource: Any, *, shared: bool = False) 
         return resource.c.id.in_([bindparam(f"{name}_{n}_id") for n in range(len(forms))])
     if kind == "LastUpdatedCriterion":
         at = resource.c.last_updated
-        return or_(*[_compared(form, at, at + 1, f"{name}_{n}") for n, form in enumerate(forms)])
+        return or_(false(), *[_compared(form, at, at + 1, f"{name}_{n}") for n, form in enumerate(forms)])
     if kind == "AnyOfCriterion":
         return or_(false(), *[_all(shapes, f"{name}_{n}", resource, shared=shared) for n, shapes in enumerate(forms)])
     if kind == "ChainCriterion":
@@ -162,7 +162,7 @@ def _condition(shape: Shape, name: str, resource: Any, *, shared: bool = False) 
     table, alternative = _TABLES[kind]
     matching = (
         table.c.parameter == bindparam(name),
-        or_(*[alternative(form, f"{name}_{n}") for n, form in enumerate(forms)]),
+        or_(false(), *[alternative(form, f"{name}_{n}") for n, form in enumerate(forms)]),
     )
     if shared and kind in ("TokenCriterion", "StringCriterion"):
         return resource.c.key.in_(select(table.c.resource).where(table.c.patient == SHARED, *matching))

@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     case,
     delete,
+    false,
     func,
     insert,
     literal,
@@ -131,7 +132,7 @@ def is_as_built(transaction: Transaction, built: BuiltDay, spans: Spans) -> bool
 
 
 def _within(spans: Spans) -> ColumnElement[bool]:
-    return or_(*[and_(LEDGER.c.at >= low, LEDGER.c.at < high) for low, high in spans])
+    return or_(false(), *[and_(LEDGER.c.at >= low, LEDGER.c.at < high) for low, high in spans])
 
 
 def heads(spans: Spans) -> Select[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, case, func, or_, select
+from sqlalchemy import Select, and_, bindparam, case, false, func, or_, select
 
 from server.storage.criteria import DATE, REFERENCE, RESOURCE, STRING, TOKEN
 from server.storage.query import SortKey
@@ -67,4 +67,4 @@ def _behind(placed: Sequence[tuple[Any, bool, str]], *, backwards: bool) -> Any:
         part, descending, name = placed[length]
         last = part < bindparam(name) if descending != backwards else part > bindparam(name)
         ways.append(and_(*same, last))
-    return or_(*ways)
+    return or_(false(), *ways)

@@ -132,3 +132,11 @@ def test_all_that_is_ones_own_is_there(worlds: Worlds) -> None:
     }
     own = {name for name in identities(OWN) if "mistaken" not in name}
     assert own <= told
+
+
+@pytest.mark.parametrize("scope", ["patient/*.r", "patient/Observation.r patient/Patient.r", "launch/patient openid"])
+def test_a_token_that_may_search_nothing_has_no_history_of_everything(worlds: Worlds, scope: str) -> None:
+    """Without a single type the query must find nothing: it was everybody's once."""
+    reply = worlds.together.served.get("_history", worlds.together.token(ANNA.member, scope))
+    assert reply.status == 403
+    assert BORIS.mark.encode() not in reply.body.upper()
