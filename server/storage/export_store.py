@@ -86,7 +86,7 @@ CHUNK_OF_FILE = select(CHUNK.c.body).where(
 )
 """Values: job, file, number."""
 _RUNNING_JOB = select(*_JOB).where(JOB.c.running_for == bindparam("running_for"))
-_INSERT_JOB = insert(JOB).on_conflict_do_nothing(index_elements=[JOB.c.running_for])
+_INSERT_JOB = insert(JOB).on_conflict_do_nothing(index_elements=[JOB.c.running_for]).returning(JOB.c.id)
 _DONE_JOBS = (
     select(JOB.c.id)
     .where(
@@ -108,7 +108,7 @@ def begin(transaction: Transaction, job: Job) -> Job:
     """Store a new job, and drop the oldest of those done if there are too many; or answer the one that runs already."""
     transaction.execute(_EXPIRE_RUNNING, {"member_and_client": job.running_for, "moment": job.started_at})
     for _ in range(3):  # the one that runs may end between two of these questions
-        if transaction.execute(_INSERT_JOB, job._asdict()):
+        if transaction.first(_INSERT_JOB, job._asdict()) is not None:
             break
         running = transaction.first(_RUNNING_JOB, {"running_for": job.running_for})
         if running is not None:
