@@ -23,7 +23,8 @@ from tests.storage.ledgers import HOUR, all_rows, chain, write
 
 START = clock.to_microseconds(datetime(2026, 10, 30, tzinfo=UTC))
 NOON = datetime(2026, 11, 5, 12, tzinfo=UTC)
-LONG_AFTER = datetime(2032, 11, 15, 12, tzinfo=UTC)
+A_YEAR_LATER = datetime(2027, 11, 15, 12, tzinfo=UTC)
+ONE_YEAR = {"LEDGER_RETENTION_YEARS": "1"}
 
 
 @contextmanager
@@ -65,8 +66,9 @@ def test_an_empty_ledger_verifies_and_has_nothing_to_anchor_roll_up_or_drop(
     assert patient_access("ledger", "verify").out == "Every chain is whole: 0 rows of 0 writers, not anchored yet.\n"
     assert patient_access("ledger", "anchor").out == "Nothing more to anchor.\n"
     assert patient_access("ledger", "roll-up").out == "Rolled up 0 days, 0 rows; 0 days were as they should be.\n"
-    with at(LONG_AFTER):
-        assert patient_access("ledger", "drop", "--before", "2026-11").out == "There is nothing before 2026-11.\n"
+    with at(A_YEAR_LATER):
+        dropped = patient_access("ledger", "drop", "--before", "2026-11", **ONE_YEAR)
+    assert dropped.out == "There is nothing before 2026-11.\n"
 
 
 def test_what_was_anchored_is_kept_outside_and_compared(
@@ -103,14 +105,15 @@ def test_anchors_go_as_far_as_told(patient_access: PatientAccess, filled: Databa
         assert "2026-10-30 to before 2026-10-31:" in patient_access("ledger", "anchor", "--to", "2026-10-30").out
         assert "2026-10-31 to before 2026-11-01:" in patient_access("ledger", "anchor", "--month", "2026-10").out
         assert patient_access("ledger", "anchor", "--month", "2026-10").out == "Nothing more to anchor.\n"
-        for options in (("--month", "2026-11"), ("--to", "2026-11-05")):
-            refused = patient_access("ledger", "anchor", *options)
+        for too_far in (("--month", "2026-11"), ("--to", "2026-11-05")):
+            refused = patient_access("ledger", "anchor", *too_far)
             assert (refused.code, refused.err) == (2, "error: a period is anchored when it has been over for an hour\n")
-        for options, message in (
+        wrong: tuple[tuple[tuple[str, ...], str], ...] = (
             (("--month", "November"), "a month is written YYYY-MM, not 'November'"),
             (("--to", "5.11."), "--to is a date, YYYY-MM-DD, not '5.11.'"),
             (("--to", "2026-11-01", "--month", "2026-10"), "--month and --to exclude each other"),
-        ):
+        )
+        for options, message in wrong:
             refused = patient_access("ledger", "anchor", *options)
             assert (refused.code, refused.err) == (2, f"error: {message}\n")
     with at(datetime(2026, 11, 6, 0, 59, tzinfo=UTC)):
@@ -217,11 +220,11 @@ def test_a_day_that_cannot_be_rolled_up_is_refused(
 
 
 def prepared(patient_access: PatientAccess, database: Database) -> None:
-    """Anchored and rolled up, long after; on PostgreSQL with partitions, as a server made them at the time."""
+    """Anchored and rolled up, a year later, which is how long it is kept; on PostgreSQL with partitions, as a server made them then."""
     with database.transaction() as transaction:
         ensure(transaction, START)
-    with at(LONG_AFTER):
-        assert patient_access("ledger", "anchor").code == 0
+    with at(A_YEAR_LATER):
+        assert patient_access("ledger", "anchor", **ONE_YEAR).code == 0
         assert patient_access("ledger", "roll-up", "--month", "2026-10").code == 0
         assert patient_access("ledger", "roll-up", "--month", "2026-11").code == 0
 
@@ -232,7 +235,7 @@ def test_old_months_are_dropped_and_their_roll_ups_and_anchors_stay(
     prepared(patient_access, filled)
     old = sum(row.at < Month(2026, 11).starts for row in all_rows(filled))
     rows = count(filled)
-    with at(LONG_AFTER):
+    with at(A_YEAR_LATER):
         outcome = patient_access("ledger", "drop", "--before", "2026-11")
         assert (outcome.code, outcome.out) == (0, f"Dropped 2026-10: {old} rows.\n")
         assert count(filled) == rows - old + 1
@@ -250,7 +253,8 @@ def test_old_months_are_dropped_and_their_roll_ups_and_anchors_stay(
 
 
 @pytest.mark.parametrize(
-    ("before", "moment"), [("2026-11", NOON), ("2026-12", LONG_AFTER), ("2026-11", LONG_AFTER - timedelta(days=16))]
+    ("before", "moment"),
+    [("2026-11", NOON), ("2020-12", NOON), ("2026-11", A_YEAR_LATER), ("2021-11", A_YEAR_LATER - timedelta(days=16))],
 )
 def test_what_is_not_old_enough_is_not_dropped(
     patient_access: PatientAccess, filled: Database, before: str, moment: datetime
@@ -265,8 +269,8 @@ def test_what_is_not_old_enough_is_not_dropped(
 
 def test_what_is_not_anchored_is_not_dropped(patient_access: PatientAccess, filled: Database) -> None:
     rows = count(filled)
-    with at(LONG_AFTER):
-        patient_access("ledger", "roll-up", "--month", "2026-10")
+    with at(A_YEAR_LATER):
+        patient_access("ledger", "roll-up", "--month", "2026-10", **ONE_YEAR)
         patient_access("ledger", "anchor", "--to", "2026-10-30")
         outcome = patient_access("ledger", "drop", "--before", "2026-11")
     assert outcome.code == 2
@@ -276,8 +280,8 @@ def test_what_is_not_anchored_is_not_dropped(patient_access: PatientAccess, fill
 
 def test_what_is_not_rolled_up_is_not_dropped(patient_access: PatientAccess, filled: Database) -> None:
     rows = count(filled)
-    with at(LONG_AFTER):
-        patient_access("ledger", "anchor")
+    with at(A_YEAR_LATER):
+        patient_access("ledger", "anchor", **ONE_YEAR)
         outcome = patient_access("ledger", "drop", "--before", "2026-11")
         assert "nothing was dropped: 2026-10-29 is not rolled up" in outcome.err
         patient_access("ledger", "roll-up", "--month", "2026-10")
@@ -295,17 +299,17 @@ def test_a_drop_that_was_interrupted_is_finished_by_the_next(patient_access: Pat
             text("UPDATE ledger_period SET dropped_at = 1 WHERE ends <= :ends"), {"ends": START + 2 * DAY}
         )
         transaction.execute(delete(LEDGER).where(LEDGER.c.at < START + DAY))
-    with at(LONG_AFTER):
+    with at(A_YEAR_LATER):
         assert patient_access("ledger", "drop", "--before", "2026-11").code == 0
     assert min(row.at for row in all_rows(filled)) >= START + 2 * DAY
 
 
 def test_the_ledger_is_kept_as_long_as_the_setting_says(patient_access: PatientAccess, filled: Database) -> None:
     prepared(patient_access, filled)
-    with at(LONG_AFTER):
-        refused = patient_access("ledger", "drop", "--before", "2026-11", LEDGER_RETENTION_YEARS="7")
-        assert "the ledger is kept for 7 years" in refused.err
-        assert patient_access("ledger", "drop", "--before", "2026-11", LEDGER_RETENTION_YEARS="6").code == 0
-        verified = patient_access("ledger", "verify", LEDGER_RETENTION_YEARS="7")
+    with at(A_YEAR_LATER):
+        refused = patient_access("ledger", "drop", "--before", "2026-11", LEDGER_RETENTION_YEARS="2")
+        assert "the ledger is kept for 2 years" in refused.err
+        assert patient_access("ledger", "drop", "--before", "2026-11", LEDGER_RETENTION_YEARS="1").code == 0
+        verified = patient_access("ledger", "verify", LEDGER_RETENTION_YEARS="2")
     assert verified.code == 1
-    assert "before they were 7 years old" in verified.out
+    assert "before they were 2 years old" in verified.out

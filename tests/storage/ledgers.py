@@ -15,7 +15,13 @@ HOUR = DAY // 24
 def chain(moments: Sequence[int], **columns: Any) -> list[dict[str, Any]]:
     """One writer's rows at these moments: answers, whose columns can be replaced."""
     writer = _Chain()
-    answer = {"client_id": "app", "client_kind": "third-party", "grant_id": "g", "patient": "anna", "status": 200}
+    answer: dict[str, Any] = {
+        "client_id": "app",
+        "client_kind": "third-party",
+        "grant_id": "g",
+        "patient": "anna",
+        "status": 200,
+    }
     answer |= {"environment": "production", "resources": 1, "interaction": "read"} | columns
     return [
         writer.extend(LedgerEvent("answer", request_id=f"{writer.writer[:6]}-{number}", **answer), at)

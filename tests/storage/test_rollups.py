@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import Executable, delete, select, text, update
 
 from server import clock
 from server.metrics.local_days import local_days
@@ -118,14 +118,13 @@ def test_a_roll_up_that_was_changed_is_not_as_built(filled: Database, tampering:
             f"INSERT INTO ledger_day (day, number, {', '.join(COLUMNS)}, answers)"
             f" SELECT day, 99, {', '.join(COLUMNS)}, answers FROM ledger_day WHERE number = 1"
         )
-        transaction.execute(
-            {
-                "more answers": update(DAY).where(one).values(answers=DAY.c.answers + 1),
-                "a line gone": delete(DAY).where(one),
-                "a line twice": text(copied),
-                "another patient": update(DAY).where(one).values(patient="dora"),
-            }[tampering]
-        )
+        statements: dict[str, Executable] = {
+            "more answers": update(DAY).where(one).values(answers=DAY.c.answers + 1),
+            "a line gone": delete(DAY).where(one),
+            "a line twice": text(copied),
+            "another patient": update(DAY).where(one).values(patient="dora"),
+        }
+        transaction.execute(statements[tampering])
     assert not is_as_built(filled, built)
     assert is_as_built(filled, build(filled))
 
