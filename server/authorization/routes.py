@@ -163,7 +163,7 @@ def _public_router(database: Database, settings: Settings, keys: SigningKeys) ->
         _get(router, path, document(content))
     brands = brand_bundle(settings)
     for path, body in brands.bodies.items():
-        _get(router, path, _brands(brands, body), in_schema=path == BRANDS)
+        _get(router, path, _brands(brands, body), in_schema=path == BRANDS, responses=_BRAND_RESPONSES)
     _get(router, discovery.JWKS, lambda: JSONResponse(keys.jwks(database), headers=PUBLIC_CACHE))
     _get(router, STYLE_PATH, _static(STYLE_SHEET, "text/css"), in_schema=False)
     _get(router, ICON_PATH, _static(ICON, "image/svg+xml"), in_schema=False)
@@ -181,13 +181,33 @@ def _brands(bundle: BrandBundle, body: bytes) -> Callable[[Request], Response]:
     return handler
 
 
+_BRAND_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {MEDIA_TYPE: {"schema": {"type": "object", "required": ["resourceType"]}}}},
+    304: {"description": "The contents of If-None-Match are still the current ones"},
+}
+
+
 def _static(content: bytes, media_type: str) -> Callable[[], Response]:
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
     return lambda: Response(content, media_type=media_type, headers=headers)
 
 
-def _get(router: APIRouter, path: str, handler: Callable[..., Response], in_schema: bool = True) -> None:
-    router.add_api_route(path, handler, methods=["GET"], name=path, include_in_schema=in_schema)
+def _get(
+    router: APIRouter,
+    path: str,
+    handler: Callable[..., Response],
+    in_schema: bool = True,
+    responses: dict[int | str, dict[str, Any]] | None = None,
+) -> None:
+    router.add_api_route(
+        path,
+        handler,
+        methods=["GET"],
+        name=path,
+        include_in_schema=in_schema,
+        responses=responses,
+        response_class=Response if responses else JSONResponse,
+    )
     router.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
     _refuse_other_methods(router, path, ("GET", "HEAD"))
 

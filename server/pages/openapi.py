@@ -19,7 +19,7 @@ from server.authorization.routes import PUBLIC_CACHE
 from server.authorization.scopes import supported_scopes
 from server.fhir.answer import FHIR_JSON
 from server.fhir.error_codes import ERROR_CODES
-from server.pages.openapi_definitions import MODE, definition_paths
+from server.pages.openapi_definitions import MODE, definition_paths, error_references
 from server.pages.openapi_export import ACCEPTED, PREFER, export_paths
 from server.pages.search_reference import RULES, WORDS
 from server.settings import Settings
@@ -146,7 +146,7 @@ def _metadata() -> Json:
         "operationId": "capabilities",
         "summary": "The CapabilityStatement",
         "parameters": [MODE],
-        "responses": {"200": _content("Resource", "What this server can do")},
+        "responses": {"200": _content("Resource", "What this server can do"), **error_references(400, 405, 406)},
     }
 
 

@@ -37,7 +37,7 @@ def _search(row: DefinitionType, content: Any) -> Json:
         "operationId": f"search{row.type}",
         "summary": row.title,
         "parameters": [*fields, {**count, "description": "How many a page has; all, where it is not sent"}],
-        "responses": {"200": content("Bundle", "Found"), **_errors(400, 405, 406)},
+        "responses": {"200": content("Bundle", "Found"), **error_references(400, 405, 406)},
     }
 
 
@@ -47,9 +47,10 @@ def _read(row: DefinitionType, content: Any) -> Json:
         "operationId": f"read{row.type}",
         "summary": f"Read one {row.type}",
         "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string", "maxLength": 64}}],
-        "responses": {"200": content("Resource", "Found"), **_errors(400, 404, 405, 406)},
+        "responses": {"200": content("Resource", "Found"), **error_references(400, 404, 405, 406)},
     }
 
 
-def _errors(*statuses: int) -> Json:
+def error_references(*statuses: int) -> Json:
+    """Responses of these statuses, by reference to the document's components."""
     return {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in statuses}

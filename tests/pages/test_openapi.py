@@ -119,6 +119,20 @@ def test_what_is_described_is_served(document: dict[str, Any], deployment: Setti
             assert reply.status in ((404 if "{" in path else 200,) if public else expected), (method, path)
 
 
+def test_the_brands_are_described_as_fhir(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/brands"]["get"]["responses"]
+    assert list(responses["200"]["content"]) == ["application/fhir+json"]
+    assert set(responses) == {"200", "304"}
+
+
+def test_what_describes_the_api_is_described_without_a_token(document: dict[str, Any]) -> None:
+    for row in DEFINITION_TYPES.values():
+        search = document["paths"][f"/fhir/{row.type}"]["get"]
+        assert [one["name"] for one in search["parameters"]] == [*(one.code for one in row.parameters), "_count"]
+        assert "security" not in search
+        assert "security" not in document["paths"][f"/fhir/{row.type}/{{id}}"]["get"]
+
+
 def test_the_token_endpoint_lists_its_form(document: dict[str, Any]) -> None:
     body = document["paths"]["/token"]["post"]["requestBody"]
     schema = body["content"]["application/x-www-form-urlencoded"]["schema"]
