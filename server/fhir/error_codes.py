@@ -251,6 +251,22 @@ BODY_TOO_LARGE = ErrorCode(
     "The form of a search by POST has a limited size.",
     "Divide the search.",
 )
+REQUEST_MALFORMED = ErrorCode(
+    "request-malformed",
+    400,
+    "structure",
+    "The request is no HTTP",
+    "What arrived on the connection cannot be read as an HTTP/1.1 request: a first line, a URL or a header is not well formed.",
+    "Use an HTTP library, and percent-encode spaces and other special characters in URLs.",
+)
+HEAD_TOO_LARGE = ErrorCode(
+    "head-too-large",
+    431,
+    "too-long",
+    "The URL and the headers are too large",
+    "The first line and the headers of a request have a limited size.",
+    "Send a long search by POST to _search, and only the headers that are needed.",
+)
 BODY_TYPE_NOT_SUPPORTED = ErrorCode(
     "body-type-not-supported",
     415,
