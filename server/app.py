@@ -26,6 +26,7 @@ from server.authorization.registration_routes import create_registration_router
 from server.fhir.application import FHIRApplication
 from server.fhir.routing import Receive, Scope, Send
 from server.pages import account, developer_pages, front_door, health, openapi, register_app, try_page
+from server.pages.nothing_here import answer_for_nothing
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
@@ -57,6 +58,7 @@ class Application:
             openapi_url=None,
             redirect_slashes=False,
         )
+        answer_for_nothing(self.web, settings)
         self.web.include_router(authorization.create_router(self.database, settings, self.ledger))
         registrations = Registrations(self.ledger, settings)
         self.web.include_router(register_app.create_router(registrations, settings))

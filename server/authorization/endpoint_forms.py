@@ -71,9 +71,27 @@ AUTHORIZE_OPERATION: Json = {
     "responses": {
         "303": {"description": "To the sign-in page, and in the end to redirect_uri with code, state and iss, or with error"},
         "400": {"description": "A page: the app or its redirect URI is not known"},
+        "429": {"description": "A page: too many wrong guesses from this address"},
+        "503": {"description": "A page: the database does not answer"},
     },
 }  # fmt: skip
 """/authorize answers with pages, so FastAPI does not describe it."""
+REFUSAL: Json = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+    "additionalProperties": True,
+    "description": "Why there is no token: https://www.rfc-editor.org/rfc/rfc6749#section-5.2",
+}
+"""The schema of what the endpoints answer when they refuse."""
+REFUSED = {
+    400: "The request, or what it brings, is not good",
+    401: "The client, or the token, is not known",
+    413: "The body is too large",
+    429: "Too many requests or wrong guesses; Retry-After says how long to wait",
+    503: "The database does not answer; try again",
+}
+"""Statuses with that schema, beside the one of success."""
 BEARER: Json = {"security": [{"smart": ["openid"]}]}
 """An operation that takes an access token."""
 
