@@ -15,6 +15,7 @@ import orjson
 
 from seed_data.generate import AS_OF, write_ndjson
 from server.settings import Settings
+from server.specification.definitional import DEFINITION_TYPES
 from server.specification.registry import RESOURCES
 from server.storage import migrate
 from server.storage.database import Database
@@ -103,6 +104,9 @@ def _answers(database: Database, settings: Settings, records: Sequence[Record]) 
     members.sort(key=lambda id: (-owned[f"Patient/{id}"], id))
     with served(settings) as server:
         yield "CapabilityStatement", _answer(server.get("metadata"), 200)
+        for type in DEFINITION_TYPES:
+            for found in server.get(type).entries():
+                yield f"{type}/{found['id']}", found
         for member in members[:ANSWERED_MEMBERS]:
             access = token(database, member).text
             for type in RESOURCES:
