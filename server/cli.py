@@ -4,7 +4,6 @@ An error is one line on standard error and exit code 2, never a traceback. https
 """
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +11,12 @@ import typer
 
 from server.account_commands import account
 from server.client_commands import client
-from server.command_line import CommandError, Environment, migrated_database
+from server.command_line import CommandError, migrated_database
 from server.endpoint_command import endpoint
 from server.generate_command import generate
 from server.key_commands import keys
+from server.ledger_commands import ledger
+from server.report_commands import report
 
 app = typer.Typer(
     name="patient-access",
@@ -25,19 +26,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-report = typer.Typer(help="What the payer reports to CMS.", no_args_is_help=True)
 app.add_typer(account, name="account")
 app.add_typer(client, name="client")
 app.add_typer(keys, name="keys")
+app.add_typer(ledger, name="ledger")
 app.add_typer(report, name="report")
-
-
-class Format(StrEnum):
-    """How a report is written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
 
 
 Host = Annotated[str, typer.Option("--host", envvar="HOST", help="Address to listen on.")]
@@ -184,27 +177,3 @@ def retract(
         outcome = ingest.retract(database, settings, references)
     print(outcome)
     raise typer.Exit(outcome.exit_code)
-
-
-@report.command("usage")
-def report_usage(
-    year: Annotated[int, typer.Option("--year", min=2000, max=9998, help="Calendar year, in PAYER_TIME_ZONE.")],
-    form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
-    environment: Annotated[
-        Environment, typer.Option("--environment", help="'test' reports what test apps, members or deployments did.")
-    ] = Environment.PRODUCTION,
-    output: Annotated[Path | None, typer.Option("--output", help="A file to write instead of the screen.")] = None,
-) -> None:
-    """Both CMS measures of a year, per reporting unit: members whose data went to an app, and to an app more than once."""
-    from server.metrics import formats
-    from server.metrics.usage_report import usage_report
-
-    with migrated_database() as (database, settings):
-        figures = usage_report(database, settings, year=year, environment=environment.value)
-    write = {Format.TABLE: formats.as_table, Format.CSV: formats.as_csv, Format.JSON: formats.as_json}
-    text = write[form](figures)
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        output.write_text(text, "utf-8", newline="")
-        print(f"Wrote {output}.")

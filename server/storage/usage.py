@@ -1,23 +1,28 @@
-"""The statements behind the usage report: what the ledger holds of a period, and the latest person and enrolment of its patients.
+"""The statements behind the usage report: what the ledger holds of a period, by row or by daily roll-up, and the reporting units.
 
-What is reported: 42 CFR 431.60(f) and its parallels; the tables: ``schema.LedgerRow``, ``PersonLink``, ``Enrolment``, ``ReportingUnit``.
+What is reported: 42 CFR 431.60(f) and its parallels; the tables: ``schema.LedgerRow`` and ``report_schema.LedgerDay``. What is
+known of persons and enrolments: ``transfer_tables``.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal, not_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column, not_, or_, select
 
+from server.storage.report_schema import LedgerDay
 from server.storage.schema import Enrolment, LedgerRow, PersonLink, ReportingUnit
 
 LEDGER = LedgerRow.__table__  # type: ignore[attr-defined]
+LEDGER_DAY = LedgerDay.__table__  # type: ignore[attr-defined]
 PERSON_LINK = PersonLink.__table__  # type: ignore[attr-defined]
 ENROLMENT = Enrolment.__table__  # type: ignore[attr-defined]
 REPORTING_UNIT = ReportingUnit.__table__  # type: ignore[attr-defined]
 
-COUNTED = "counted"
-"""The outcome of an answer that no exclusion removed."""
+COUNTED = 0
+"""The outcome of an answer that no exclusion removed; else it is the place of the first exclusion that holds, from 1."""
+ROLLED_UP = ("environment", "client_id", "client_kind", "grant_id", "patient", "status", "resources")
+"""The columns of the ledger that a daily roll-up keeps (of ``grant_id``: whether there is one): predicates may name these."""
 
 _OPERATORS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "is": lambda column, value: column == value,
@@ -36,8 +41,8 @@ class Predicate:
     value: str | int | tuple[int, int]
 
     def __post_init__(self) -> None:
-        if self.column not in LEDGER.columns:
-            raise ValueError(f"the ledger has no column {self.column}")
+        if self.column not in ROLLED_UP:
+            raise ValueError(f"the ledger's daily roll-up has no column {self.column}")
         if self.operator not in _OPERATORS:
             raise ValueError(f"no operator {self.operator!r}")
 
@@ -50,56 +55,63 @@ class Predicate:
             case value:
                 return f"{self.column} {self.operator} {value}"
 
-    def criterion(self) -> ColumnElement[bool]:
-        """The condition as SQL."""
-        return _OPERATORS[self.operator](LEDGER.columns[self.column], self.value)
+    def criterion(self, columns: Any) -> ColumnElement[bool]:
+        """The condition as SQL, on the columns of the ledger or of ``rolled_up``."""
+        return _OPERATORS[self.operator](columns[self.column], self.value)
 
 
-def _in_period() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def outcome(predicates: Sequence[Predicate], columns: Any) -> ColumnElement[int]:
+    """The place of the first predicate that holds, from 1, else ``COUNTED``: every answer is in exactly one."""
+    none: ColumnElement[int] = literal_column(str(COUNTED))
+    if not predicates:
+        return none
+    whens: list[tuple[Any, Any]] = [
+        (predicate.criterion(columns), literal_column(str(place)))
+        for place, predicate in enumerate(predicates, start=1)
+    ]
+    return case(*whens, else_=none)
+
+
+def in_span() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Rows of the span [:low, :high)."""
     return LEDGER.c.at >= bindparam("low"), LEDGER.c.at < bindparam("high")
 
 
-def answers_by_patient(exclusions: Sequence[tuple[str, Predicate]], occasion_columns: Sequence[str]) -> Select[Any]:
-    """The answers of a period [:low, :high): rows (outcome, patient, *occasion_columns, answers).
-
-    ``outcome`` is the name of the first exclusion that holds, else ``COUNTED``: every answer is in exactly one.
-    """
-    outcome: ColumnElement[str] = literal(COUNTED)
-    if exclusions:
-        outcome = case(*[(predicate.criterion(), name) for name, predicate in exclusions], else_=COUNTED)
-    named = [LEDGER.columns[name] for name in ("patient", *occasion_columns)]
-    # A subquery, because a CASE full of bind parameters can not be repeated in GROUP BY on PostgreSQL.
-    answer = select(outcome.label("outcome"), *named).where(LEDGER.c.kind == "answer", *_in_period()).subquery()
-    return select(*answer.columns, func.count().label("answers")).group_by(*answer.columns)
+def rolled_up() -> Any:
+    """The roll-ups of the days ``:days`` with the ledger's own column names; a grant there is '-', none ''."""
+    granted = case((LEDGER_DAY.c.granted, "-"), else_="")
+    others = [LEDGER_DAY.columns[name] for name in ROLLED_UP if name != "grant_id"]
+    named = LEDGER_DAY.c.day, *others, granted.label("grant_id"), LEDGER_DAY.c.answers
+    return select(*named).where(LEDGER_DAY.c.day.in_(bindparam("days", expanding=True))).subquery()
 
 
 def ledger_rows() -> Select[Any]:
-    """One row: the ledger rows of a period [:low, :high), of every kind, and how many of them are answers."""
-    answers = func.count(case((LEDGER.c.kind == "answer", 1)))
-    counts: tuple[Any, ...] = func.count().label("rows"), answers.label("answers")
-    return select(*counts).select_from(LEDGER).where(*_in_period())
+    """How many rows of every kind the ledger holds of a span [:low, :high)."""
+    return select(func.count()).select_from(LEDGER).where(*in_span())
 
 
-def latest_persons() -> Select[Any]:
-    """The person recorded last for each Patient that answers of the period [:low, :high) name: (patient, system, value)."""
-    latest = _latest(PERSON_LINK, "patient")
-    return select(latest.c.patient, latest.c.system, latest.c.value).where(latest.c.place == 1)
+FIRST_ROW: Select[Any] = select(func.min(LEDGER.c.at)).where(*in_span())
+"""The time of the first ledger row of a span [:low, :high); None of an empty one."""
 
 
-def latest_enrolments() -> Select[Any]:
-    """The spells in force by what was recorded last for each Coverage, for the Patients that answers of the period
-    [:low, :high) name: (patient, unit, start, until). A Coverage withdrawn last (no unit) gives none."""
-    latest = _latest(ENROLMENT, "patient", "coverage_id")
-    chosen = select(latest.c.patient, latest.c.unit, latest.c.start, latest.c.until)
-    return chosen.where(latest.c.place == 1, latest.c.unit.is_not(None))
+def counted_in_order(predicates: Sequence[Predicate]) -> Select[Any]:
+    """The answers of a span [:low, :high) that no predicate removes, in the order of time: (at, patient, client_id)."""
+    chosen = select(LEDGER.c.at, LEDGER.c.patient, LEDGER.c.client_id)
+    kept = outcome(predicates, LEDGER.c) == literal_column(str(COUNTED))
+    return chosen.where(LEDGER.c.kind == "answer", *in_span(), kept).order_by(LEDGER.c.at)
 
 
-def _latest(table: Any, *keys: str) -> Any:
-    """The table's rows for the period's patients, numbered from the latest (``place`` 1) within the keys."""
-    patients = select(LEDGER.c.patient).where(LEDGER.c.kind == "answer", *_in_period()).distinct()
-    order = table.c.recorded_at.desc(), table.c.key.desc()
-    place = func.row_number().over(partition_by=[table.columns[key] for key in keys], order_by=order)
-    return select(table, place.label("place")).where(table.c.patient.in_(patients)).subquery()
+def latest(table: Any, known: str, *keys: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The conditions under which a row of an append-only history is the last that was recorded within its keys up to ``:known``."""
+    later = table.alias("later")
+    bound: ColumnElement[int] = bindparam(known)
+    is_later = or_(
+        later.c.recorded_at > table.c.recorded_at,
+        and_(later.c.recorded_at == table.c.recorded_at, later.c.key > table.c.key),
+    )
+    same = [later.columns[key] == table.columns[key] for key in keys]
+    newer = select(later.c.key).where(*same, later.c.recorded_at <= bound, is_later).correlate(table).exists()
+    return table.c.recorded_at <= bound, ~newer
 
 
 def reporting_units() -> Select[Any]:
@@ -113,4 +125,13 @@ def reporting_units() -> Select[Any]:
         columns.contract,
         columns.plan,
         columns.key,
+    )
+
+
+def recorded_between(table: Any) -> Select[Any]:
+    """How many rows of an append-only history were recorded after ``:after`` and up to ``:until``."""
+    return (
+        select(func.count())
+        .select_from(table)
+        .where(table.c.recorded_at > bindparam("after"), table.c.recorded_at <= bindparam("until"))
     )

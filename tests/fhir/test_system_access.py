@@ -228,7 +228,7 @@ def test_what_a_client_gets_for_itself_is_never_counted_as_patient_access(world:
     after = usage_report(world.database, world.settings, year=2026)
     assert (after.total.values, after.transfers) == (before.total.values, before.transfers) == ((0, 0), 0)
     assert after.answers == before.answers + 1
-    slug = {"job": "own-portal", "third": "not-third-party"}[client_id]
+    slug = {"job": "own-portal", "third": "sibling-api"}[client_id]
     assert slug in {exclusion.slug for exclusion in APP_DAY.exclusions}
-    removed = {each.exclusion.slug: each.answers for each in after.removed}
-    assert removed[slug] == {e.exclusion.slug: e.answers for e in before.removed}[slug] + 1
+    removed = {each.slug: each.answers for each in after.removed}
+    assert removed[slug] == {e.slug: e.answers for e in before.removed}[slug] + 1

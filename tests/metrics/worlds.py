@@ -1,21 +1,54 @@
 """Small worlds for the reports: who fetched what when, which persons and enrolments are known, and what must be reported."""
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert
 
 from server import clock
+from server.metrics.local_days import local_days
+from server.storage import rollups
 from server.storage.database import Database
 from server.storage.ledger import AnswerLedger, LedgerEvent
-from server.storage.schema import Enrolment, PersonLink, ReportingUnit
+from server.storage.schema import Enrolment, LedgerRow, PersonLink, ReportingUnit
 
 PAYER_ZONE = ZoneInfo("America/New_York")
-UNITS = ("H1234", "H5678")
-"""Contracts; each is a reporting unit of every world, with the key of its place, counted from one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A reporting unit; the key is its place in UNITS, counted from one."""
+
+    line_of_business: str
+    contract: str = ""
+    plan: str = ""
+    program: str = ""
+    issuer: str = ""
+    state: str = ""
+
+
+UNITS: dict[str, Unit] = {
+    "H1234": Unit("medicare-advantage", contract="H1234", plan="001"),
+    "H1234-2": Unit("medicare-advantage", contract="H1234", plan="002"),
+    "H5678": Unit("medicare-advantage", contract="H5678"),
+    "adults": Unit("medicaid-managed-care", contract="C7", plan="P7", program="Adults", state="OH"),
+    "adults-2": Unit("medicaid-managed-care", contract="C8", plan="P7", program="Adults", state="OH"),
+    "children": Unit("medicaid-managed-care", contract="C7", plan="P7", program="Children", state="OH"),
+    "other-plan": Unit("medicaid-managed-care", contract="C9", plan="P9", program="Adults", state="OH"),
+    "medicaid": Unit("medicaid-ffs", plan="FFS", state="OH"),
+    "medicaid-2": Unit("medicaid-ffs", plan="PCCM", state="OH"),
+    "chip": Unit("chip-ffs", state="KY"),
+    "issuer": Unit("qhp", plan="silver", issuer="48213", state="OH"),
+    "issuer-2": Unit("qhp", plan="gold", issuer="48213", state="KY"),
+    "employer": Unit("commercial", plan="E1"),
+    "employer-2": Unit("commercial", plan="E2"),
+}
+"""Every world has them all, with members or without."""
+KEY = {name: key for key, name in enumerate(UNITS, start=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +64,7 @@ class Answer:
     status: int = 200
     resources: int = 1
     actor: str = "self"
+    interaction: str = "search-type"
     times: int = 1
 
     @property
@@ -45,7 +79,7 @@ class Answer:
             grant_id=self.grant,
             patient=self.patient,
             actor=self.actor,
-            interaction="search-type",
+            interaction=self.interaction,
             resource_type="ExplanationOfBenefit",
             status=self.status,
             resources=self.resources,
@@ -54,14 +88,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """An enrolment row; without a unit it withdraws the Coverage. ``recorded`` orders the rows."""
+    """An enrolment row; without a unit it withdraws the Coverage. ``recorded`` orders the rows: a number, or a moment."""
 
     patient: str
     unit: str | None
     start: str = "2020-01-01"
     until: str = ""
     coverage: str = "coverage"
-    recorded: int = 1
+    recorded: int | datetime = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +104,28 @@ class Link:
 
     patient: str
     value: str
-    recorded: int = 1
+    recorded: int | datetime = 1
     system: str = "https://payer.example/person"
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What happened, and what has to be reported: (measure 1, measure 2) in total and per reporting unit (all else zero)."""
+    """What happened, and what has to be reported: (measure 1, measure 2) in total and per place (all else zero).
+
+    ``asked``: how the report was asked for, ``usage_report``'s own words; ``spread``: patients by occasions, where it matters;
+    ``months``: patients by month, where it matters.
+    """
 
     name: str
     reason: str
     answers: tuple[Answer, ...]
     total: tuple[int, int]
-    units: dict[str, tuple[int, int]]
+    units: Mapping[str, tuple[int, int]]
     spells: tuple[Spell, ...] = ()
     links: tuple[Link, ...] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    spread: Mapping[str, int] | None = None
+    months: Mapping[str, int] | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -98,6 +139,11 @@ def local(text: str, fold: int = 0) -> datetime:
 def same(answer: Answer, **changes: object) -> Answer:
     """The same answer with something changed."""
     return replace(answer, **changes)  # type: ignore[arg-type]
+
+
+def microseconds(recorded: int | datetime) -> int:
+    """When a row was recorded, as the database keeps it."""
+    return recorded if isinstance(recorded, int) else clock.to_microseconds(recorded)
 
 
 def record(database: Database, answers: Iterable[Answer]) -> None:
@@ -116,30 +162,65 @@ def record(database: Database, answers: Iterable[Answer]) -> None:
 
 def build(database: Database, world: World) -> None:
     """Make a world: its reporting units, enrolments, persons and answers."""
-    with database.transaction() as transaction:
-        for key, contract in enumerate(UNITS, start=1):
-            values = {"key": key, "line_of_business": "medicare-advantage", "contract": contract}
-            transaction.execute(insert(ReportingUnit), values)
-        for spell in world.spells:
-            transaction.execute(
-                insert(Enrolment),
-                {
-                    "patient": spell.patient,
-                    "coverage_id": spell.coverage,
-                    "unit": spell.unit and UNITS.index(spell.unit) + 1,
-                    "start": spell.start,
-                    "until": spell.until,
-                    "recorded_at": spell.recorded,
-                },
-            )
-        for link in world.links:
-            transaction.execute(
-                insert(PersonLink),
-                {
-                    "patient": link.patient,
-                    "system": link.system,
-                    "value": link.value,
-                    "recorded_at": link.recorded,
-                },
-            )
+    learn(database, world.spells, world.links, with_units=True)
     record(database, world.answers)
+
+
+def learn(database: Database, spells: Iterable[Spell], links: Iterable[Link], *, with_units: bool = False) -> None:
+    """Record enrolments and persons."""
+    enrolments = [
+        {
+            "patient": spell.patient,
+            "coverage_id": spell.coverage,
+            "unit": spell.unit and KEY[spell.unit],
+            "start": spell.start,
+            "until": spell.until,
+            "recorded_at": microseconds(spell.recorded),
+        }
+        for spell in spells
+    ]
+    persons = [
+        {
+            "patient": link.patient,
+            "system": link.system,
+            "value": link.value,
+            "recorded_at": microseconds(link.recorded),
+        }
+        for link in links
+    ]
+    with database.transaction() as transaction:
+        if with_units:
+            rows = [
+                {"key": KEY[name], **{part: getattr(unit, part) for part in Unit.__slots__}}
+                for name, unit in UNITS.items()
+            ]
+            transaction.execute(insert(ReportingUnit), rows)
+        for table, rows in ((Enrolment, enrolments), (PersonLink, persons)):
+            if rows:
+                transaction.execute(insert(table), rows)
+
+
+def insert_answers(database: Database, answers: Iterable[Answer], writer: str = "w") -> None:
+    """Write answers straight into the table, many at once and unchained: for what only counts rows."""
+    rows = []
+    for answer in answers:
+        for _ in range(answer.times):
+            event = answer.event._asdict()
+            at = clock.to_microseconds(answer.at)
+            rows.append({**event, "writer": writer, "sequence": len(rows) + 1, "at": at, "hash": b""})
+    if rows:
+        with database.transaction() as transaction:
+            transaction.execute(insert(LedgerRow), rows)
+
+
+def roll_up(database: Database, *dates: date, zone: ZoneInfo = PAYER_ZONE) -> None:
+    """Build the daily roll-ups of local days of 2026."""
+    days = {day.date: day for day in local_days(zone, 2026)}
+    for each in dates:
+        with database.transaction() as transaction:
+            rollups.build(transaction, each.isoformat(), days[each].spans, zone.key)
+
+
+def short(unit: tuple[str, ...], label: str) -> str:
+    """A place of a report in a word: what follows the line of business, e.g. ``H1234`` or ``C7/P7/Children/OH``."""
+    return "/".join(part for part in unit[1:] if part) or label
