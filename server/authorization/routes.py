@@ -172,6 +172,7 @@ def _public_router(database: Database, settings: Settings, keys: SigningKeys) ->
 
 def _brands(bundle: BrandBundle, body: bytes) -> Callable[[Request], Response]:
     headers = {**PUBLIC_CACHE, "ETag": bundle.etag, "Last-Modified": bundle.last_modified}
+    headers["Access-Control-Expose-Headers"] = "ETag, Last-Modified"
 
     def handler(request: Request) -> Response:
         if bundle.has_not_changed(request.headers.get("If-None-Match", "")):

@@ -20,10 +20,9 @@ from server.specification.definitional import (
     DefinitionType,
 )
 from server.specification.registry import RESOURCES
-from server.specification.standards import FHIR_VERSION, GUIDES, INSTANTIATES, SMART_CAPABILITIES
+from server.specification.standards import FHIR_VERSION, GUIDES, INSTANTIATES
 
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
-_SMART_CAPABILITY = "http://fhir-registry.smarthealthit.org/StructureDefinition/capabilities"
 _COMBINATION = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-search-parameter-combination"
 _SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _SUPPORT = {True: "email", False: "url"}
@@ -47,7 +46,6 @@ def capability_statement(settings: Settings, oauth_uris: Mapping[str, str]) -> b
             "publisher": settings.payer_name,
             **({"contact": [{"telecom": [_telecom(contact)]}]} if contact else {}),
             "description": "Claims, coverage and prior authorizations of one member, by that member's consent.",
-            "jurisdiction": [{"coding": [{"system": "urn:iso:std:iso:3166", "code": "US"}]}],
             "kind": "instance",
             "instantiates": list(INSTANTIATES),
             "software": {"name": "patient-access", "version": __version__},
@@ -82,8 +80,7 @@ def _telecom(contact: str) -> dict[str, str]:
 def _security(oauth_uris: Mapping[str, str]) -> dict[str, Any]:
     return {
         "extension": [
-            {"url": _OAUTH_URIS, "extension": [{"url": name, "valueUri": uri} for name, uri in oauth_uris.items()]},
-            *({"url": _SMART_CAPABILITY, "valueCode": capability} for capability in SMART_CAPABILITIES),
+            {"url": _OAUTH_URIS, "extension": [{"url": name, "valueUri": uri} for name, uri in oauth_uris.items()]}
         ],
         "cors": True,
         "service": [{"coding": [{"system": _SECURITY_SERVICE, "code": "SMART-on-FHIR"}]}],

@@ -172,6 +172,7 @@ def test_it_is_served_to_anyone_from_anywhere_and_cached_by_its_tag(app: SmartAp
     assert response.headers["content-type"].startswith("application/fhir+json")
     assert response.headers["access-control-allow-origin"] == "*"
     assert response.headers["etag"].startswith('W/"')
+    assert "ETag" in response.headers["access-control-expose-headers"]
     assert response.headers["last-modified"].endswith("GMT")
     check(response.json())
     for tag in (response.headers["etag"], f'"other", {response.headers["etag"]}', "*"):

@@ -120,6 +120,20 @@ def test_sensitivity_policies_that_cannot_be_used_stop_the_command(
         assert "policies.toml" in outcome.err
 
 
+def test_brands_that_cannot_be_used_stop_the_server(
+    patient_access: PatientAccess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "1")
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    brands = tmp_path / "brands.toml"
+    for text in (None, "brand", '[[brand]]\ncolour = "red"\n'):
+        if text is not None:
+            brands.write_text(text)
+        outcome = patient_access("serve", "--port", "1", BRANDS_FILE=str(brands))
+        assert (outcome.code, outcome.err.count("error: "), outcome.out) == (2, 1, "")
+        assert "brands.toml" in outcome.err
+
+
 def test_person_identifiers_are_separated_by_commas(
     call: PatientAccess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
