@@ -11,15 +11,16 @@ import orjson
 
 from server import clock
 from server.authorization.access import SYSTEM, Access
+from server.authorization.permissions import Permissions
 from server.fhir.answer import Answer
 from server.fhir.bundle import Cursor, CursorCipher, query_string
 from server.fhir.dates import interval
 from server.fhir.error_codes import MEMBER_NOT_NAMED, PARAMETER_UNKNOWN, SCOPE_MISSING
 from server.fhir.outcomes import FHIRError, Outcomes, bad_parameter, not_found
 from server.fhir.representation import PRESENTATION, Representation
-from server.fhir.scope_check import is_in_scope
 from server.fhir.search_parameters import Pairs, page_count
 from server.fhir.search_values import ID
+from server.fhir.withholding import VersionSight
 from server.settings import Settings
 from server.specification.definition import (
     HISTORY_INSTANCE,
@@ -60,11 +61,13 @@ class Histories:
         compartment = PatientCompartment(self._database, access.patient)
         query, honoured, ignored, sealed = self._parse(pairs, await compartment.watermark(), strict=strict)
         letter = "r" if id else "s"
-        types = (definition.type,) if definition is not None else _compartment_types(access)
+        types = (definition.type,) if definition is not None else _permitted(access, in_directory=False)
         if not types:
             raise FHIRError(SCOPE_MISSING, "The token's scopes allow the history of no resource type; ask for patient/*.rs.")
         query = replace(query, type=definition.type if definition is not None else "", id=id, types=types)
-        if access.actor == SYSTEM and not access.patient and not (definition is not None and definition.is_directory):
+        if definition is None and query.since:
+            query = replace(query, shared=_permitted(access, in_directory=True))
+        if access.actor == SYSTEM and not (access.patient or id or (definition is not None and definition.is_directory)):
             raise FHIRError(
                 MEMBER_NOT_NAMED, "A client's own token sees one member at a time; ask for $everything of a member."
             )
@@ -76,11 +79,12 @@ class Histories:
         history = CompartmentHistory(self._database, access.patient)
         if id and (not ID.fullmatch(id) or await compartment.read(query.type, id) is None):
             raise not_found(query.type, id)
-        versions, more = await history.page(query)
-        last = versions[-1].place if versions else ()
-        visible = [one for one in versions if await self._is_visible(compartment, history, one, access, letter)]
-        if id and not visible and not query.since and not query.after:
-            raise not_found(query.type, id)
+        sight = VersionSight(compartment, history, self._settings.fhir_base)
+        visible, hidden, more = await self._page(history, sight, query, access.permissions, letter)
+        last = visible[-1].place if visible else ()
+        of_policies = await sight.withheld([one.resource for one in hidden], access.permissions, letter)
+        if id and not visible and not await self._is_told(history, sight, query, access.permissions):
+            raise not_found(query.type, id).but_for(of_policies)
         links = [("self", sealed)]
         if more:
             links.append(("next", self._cursors.seal(Cursor(last, -1, query.until), bound_to)))
@@ -88,7 +92,9 @@ class Histories:
         body = self._bundle(bundle_id, query.until, path, honoured, links, visible, written, outcome)
         own = len([one for one in visible if one.patient and not one.deleted])
         interaction = HISTORY_INSTANCE if id else HISTORY_TYPE if definition is not None else HISTORY_SYSTEM
-        return Answer(200, body, interaction=interaction, resource_type=query.type, resources=own)
+        answer = Answer(200, body, interaction=interaction, resource_type=query.type, resources=own)
+        answer.withheld = of_policies
+        return answer
 
     def _parse(
         self, pairs: Pairs, watermark: int, *, strict: bool
@@ -115,20 +121,42 @@ class Histories:
             honoured.append((name, value))
         return HistoryQuery(watermark, since, count=count), honoured, tuple(ignored), cursor
 
-    async def _is_visible(
-        self,
-        compartment: PatientCompartment,
-        history: CompartmentHistory,
-        one: StoredVersion,
-        access: Access,
-        letter: str,
+    @staticmethod
+    async def _page(
+        history: CompartmentHistory, sight: VersionSight, query: HistoryQuery, permissions: Permissions, letter: str
+    ) -> tuple[list[StoredVersion], list[StoredVersion], bool]:
+        """The versions of a page that are in sight, those that are not and stand before its last one or before the end, and whether
+        more in sight follow: what is out of sight is as if it were not there."""
+        types = (query.type,) if query.type else (*query.types, *query.shared)
+        if not any(permissions.criteria(type, letter) for type in types):
+            versions, more = await history.page(query)
+            return list(versions), [], more
+        visible: list[StoredVersion] = []
+        hidden: list[StoredVersion] = []
+        behind: list[StoredVersion] = []
+        more = True
+        while more:
+            versions, more = await history.page(query)
+            for one in versions:
+                if not await sight.is_seen(one.resource, permissions, letter):
+                    (hidden if len(visible) < query.count else behind).append(one)
+                elif len(visible) < query.count:
+                    visible.append(one)
+                else:
+                    return visible, hidden, True
+            if versions:
+                query = replace(query, after=versions[-1].place)
+        return visible, hidden + behind, False
+
+    async def _is_told(
+        self, history: CompartmentHistory, sight: VersionSight, query: HistoryQuery, permissions: Permissions
     ) -> bool:
-        """Whether a version is within the token's scopes: by its own body; a tombstone by what was there before it."""
-        criteria = access.permissions.criteria(one.type, letter)
-        if not criteria:
-            return True
-        judged = await history.last_body(one.type, one.id) if one.deleted else one.resource
-        return judged is not None and await is_in_scope(compartment, judged, criteria, self._settings.fhir_base)
+        """Whether any version of the resource asked for is in sight: the page had none."""
+        if not permissions.criteria(query.type, "r"):
+            return bool(query.since or query.after)
+        whole = replace(query, since=0, after=(), count=1)
+        visible, _, _ = await self._page(history, sight, whole, permissions, "r")
+        return bool(visible)
 
     def _bundle(
         self,
@@ -169,10 +197,16 @@ def instant_of(parameter: str, value: str) -> int:
         raise bad_parameter(parameter, f"{error}.") from error
 
 
-def _compartment_types(access: Access) -> tuple[str, ...]:
-    """The types of the member's own resources that the token may search; the shared directory has a history by type."""
+def _permitted(access: Access, *, in_directory: bool) -> tuple[str, ...]:
+    """The types that the token may search: those of the member's own resources, or those of the shared directory.
+
+    The directory has a history by type. Of everything since a moment its deletions are told too: an app that holds what the
+    member's records name learns of them nowhere else, and there are few.
+    """
     return tuple(
-        type for type, row in RESOURCES.items() if not row.is_directory and access.permissions.permits(type, "s")
+        type
+        for type, row in RESOURCES.items()
+        if row.is_directory == in_directory and access.permissions.permits(type, "s")
     )
 
 

@@ -8,7 +8,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, bindparam, desc, exists, false, literal, or_, select, union_all
+from sqlalchemy import (
+    Select,
+    and_,
+    bindparam,
+    case,
+    desc,
+    exists,
+    false,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
@@ -19,9 +32,13 @@ from server.storage.schema import DIRECTORY, NAMED, NAMES, ResourceVersion
 
 VERSION: Any = ResourceVersion.__table__  # type: ignore[attr-defined]
 _COLUMNS = ("key", "patient", "type", "id", "version", "last_updated", "deleted", "body", "loaded_at")
-_ORDER = ("loaded_at", "type", "id", "version")
+_ORDER = ("loaded_at", "type", "id", "remains", "version")
 Place = tuple[int | str, ...]
-"""Where an entry stands: loaded_at, type, id and version."""
+"""Where an entry stands: loaded_at, type, id, 0 for a tombstone or 1, and version.
+
+A load gives a resource one version at a moment. What moves between the directory and a member has a tombstone of that moment
+too, behind the version: who reads the newest first learns that it is still there.
+"""
 
 
 class StoredVersion(NamedTuple):
@@ -40,7 +57,7 @@ class StoredVersion(NamedTuple):
     @property
     def place(self) -> Place:
         """Where it stands in a history."""
-        return self.loaded_at, self.type, self.id, self.version
+        return self.loaded_at, self.type, self.id, 0 if self.deleted else 1, self.version
 
     @property
     def resource(self) -> StoredResource:
@@ -52,7 +69,8 @@ class StoredVersion(NamedTuple):
 class HistoryQuery:
     """A page of history: of one resource (``type`` and ``id``), of a type, or of the ``types`` together.
 
-    Loaded after ``since`` and not after ``until`` (microseconds), at most ``count`` entries behind the place ``after``.
+    Loaded after ``since`` and not after ``until`` (microseconds), at most ``count`` entries behind the place ``after``. ``shared``
+    are types of the directory of which the deletions are told too, and nothing else.
     """
 
     until: int
@@ -60,6 +78,7 @@ class HistoryQuery:
     type: str = ""
     id: str = ""
     types: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     count: int = 50
     after: Place = ()
 
@@ -74,10 +93,11 @@ class CompartmentHistory:
     async def page(self, query: HistoryQuery) -> tuple[Sequence[StoredVersion], bool]:
         """The entries of a page, the newest load first, and whether more follow."""
         types = (query.type,) if query.type else query.types
-        statement = _page(types, one=bool(query.id), after=bool(query.after))
+        statement = _page(types, query.shared, one=bool(query.id), after=bool(query.after))
         values: dict[str, Any] = {"patient": self.patient, "since": query.since, "until": query.until}
         values |= {"limit": query.count + 1}
         values |= {f"t{number}": type for number, type in enumerate(types)}
+        values |= {f"d{number}": type for number, type in enumerate(query.shared)}
         if query.id:
             values["id"] = query.id
         if query.after:
@@ -105,9 +125,12 @@ _LAST_BODY = (
 
 
 @lru_cache(maxsize=256)
-def _page(types: tuple[str, ...], *, one: bool, after: bool) -> Select[Any]:
-    current = select(*[RESOURCE.c[name] for name in _COLUMNS]).where(
-        or_(false(), *_belongs(RESOURCE, types)), RESOURCE.c.loaded_at <= bindparam("until"), *_of(RESOURCE, one=one)
+def _page(types: tuple[str, ...], shared: tuple[str, ...] = (), *, one: bool, after: bool) -> Select[Any]:
+    gone = [_gone(len(shared))] if shared else []
+    current = select(*[RESOURCE.c[name] for name in _COLUMNS], _remains(RESOURCE)).where(
+        or_(false(), *_belongs(RESOURCE, types), *gone),
+        RESOURCE.c.loaded_at <= bindparam("until"),
+        *_of(RESOURCE, one=one),
     )
     now = RESOURCE.alias()
     still_here = exists().where(
@@ -116,7 +139,7 @@ def _page(types: tuple[str, ...], *, one: bool, after: bool) -> Select[Any]:
         now.c.patient == VERSION.c.patient,
         now.c.deleted.is_(False),
     )
-    superseded = select(*[VERSION.c[name] for name in _COLUMNS]).where(
+    superseded = select(*[VERSION.c[name] for name in _COLUMNS], _remains(VERSION)).where(
         or_(false(), *_belongs(VERSION, types)),
         VERSION.c.loaded_at <= bindparam("until"),
         or_(VERSION.c.deleted.is_(True), still_here),
@@ -127,6 +150,20 @@ def _page(types: tuple[str, ...], *, one: bool, after: bool) -> Select[Any]:
     if after:
         page = page.where(_behind(both))
     return page.limit(bindparam("limit"))
+
+
+def _remains(table: Any) -> Any:
+    return case((table.c.deleted, literal_column("0")), else_=literal_column("1")).label("remains")
+
+
+def _gone(types: int) -> Any:
+    """What was retracted from the directory since, and has not come back."""
+    return and_(
+        RESOURCE.c.patient == literal(DIRECTORY),
+        RESOURCE.c.type.in_([bindparam(f"d{number}") for number in range(types)]),
+        RESOURCE.c.deleted.is_(True),
+        RESOURCE.c.loaded_at > bindparam("since"),
+    )
 
 
 def _of(table: Any, *, one: bool) -> list[Any]:

@@ -205,18 +205,23 @@ class PatientCompartment:
         statement = _search(
             query.type, shapes, query.sort, after=bool(query.after), backwards=query.backwards, counted=counted
         )
+        # A watermark read after the page would name a load that the page has not seen, and no later sync would bring it.
+        watermark = 0 if counted or query.after else await self.watermark()
         rows = await self._database.fetch(statement, values)
+        if counted and not rows:
+            watermark = await self.watermark()
+            rows = await self._database.fetch(statement, values)
         if counted:
-            return await self._counted_page(rows, query)
+            return self._counted_page(rows, query, watermark)
         page, more = rows[: query.count], len(rows) > query.count
         if query.backwards:
             page = page[::-1]
-        watermark = 0 if query.after else await self.watermark()
         return Page([_STORED(row[:_WIDTH]) for row in page], more, -1, watermark, *_places(page, _WIDTH))
 
-    async def _counted_page(self, rows: Sequence[Any], query: SearchQuery) -> Page:
+    @staticmethod
+    def _counted_page(rows: Sequence[Any], query: SearchQuery, watermark: int) -> Page:
         if not rows:
-            return Page((), more=False, watermark=await self.watermark())
+            return Page((), more=False, watermark=watermark)
         total, watermark = rows[0][_WIDTH : _WIDTH + 2]
         stored = [_STORED(row[:_WIDTH]) for row in rows]
         return Page(stored, total > len(rows), total, watermark or 0, *_places(rows, _WIDTH + 2))

@@ -153,7 +153,12 @@ STATEMENTS: dict[str, Any] = {
     "history of one": compartment_history._page((EOB,), one=True, after=False),
     "history of a type": compartment_history._page((EOB,), one=False, after=True),
     "history of all": compartment_history._page(("Coverage", EOB, "Patient", "Provenance"), one=False, after=True),
+    "history with the directory's deletions": compartment_history._page(
+        (EOB, "Patient"), ("Organization",), one=False, after=True
+    ),
     "everything": compartment_content._page(20),
+    "whether anything shared was loaded": compartment_content._SHARED_LOADED,
+    "what was loaded since": compartment_content._recent(64),
     "what is named": compartment_content._named(64),
     **{
         f"{kind} of {type} by {name}": make(type, shapes)
