@@ -51,6 +51,8 @@ evidence: .venv/.test
 	$(BIN)/python -m loadtests.authorization --output docs/evidence/authorization.md || missed=$$?; \
 	$(BIN)/python -m loadtests.authorization --postgresql --output docs/evidence/authorization_postgresql.md || missed=$$?; \
 	$(BIN)/python -m loadtests.generate --output docs/evidence/generator.md || missed=$$?; \
+	$(BIN)/python -m loadtests.crawl --output docs/evidence/crawl.md || missed=$$?; \
+	$(BIN)/python -m loadtests.crawl --postgresql --output docs/evidence/crawl_postgresql.md || missed=$$?; \
 	exit $$missed
 
 docs: .venv/.run

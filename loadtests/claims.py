@@ -5,7 +5,7 @@ codes and identifiers differ from line to line so that a page shrinks under gzip
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -33,15 +33,18 @@ def claim_id(member: int, claim: int) -> str:
     return f"{patient_id(member)}-{claim:03d}"
 
 
-def write_ndjson(folder: Path, members: int, claims: int, size: int) -> list[Path]:
-    """Write members with that many ExplanationOfBenefits of ``size`` bytes each: one file per type, directory first."""
+def write_ndjson(folder: Path, members: int, claims: int | Sequence[int], size: int) -> list[Path]:
+    """Write members with that many ExplanationOfBenefits (each, or by member) of ``size`` bytes: one file per type, directory first."""
     everyone = range(members)
+    counts = [claims] * members if isinstance(claims, int) else claims
     files = {
         "Organization": [_organization()],
         "Practitioner": [_practitioner()],
         "Patient": [_patient(member) for member in everyone],
         "Coverage": [_coverage(member) for member in everyone],
-        "ExplanationOfBenefit": (explanation_of_benefit(m, claim, size) for m in everyone for claim in range(claims)),
+        "ExplanationOfBenefit": (
+            explanation_of_benefit(m, claim, size) for m in everyone for claim in range(counts[m])
+        ),
     }
     paths = []
     for number, (name, records) in enumerate(files.items()):

@@ -28,8 +28,10 @@ from server.storage.patient_compartment import PatientCompartment, StoredResourc
 
 CHUNK = 1_000_000
 """Bytes of lines, about, in a piece of a file."""
-PAGE_BYTES, SMALLEST_PAGE, LARGEST_PAGE = 256_000, 4, 64
-"""A page of the member's own resources has as many as fit, so that the requests in between do not wait."""
+PAGE_BYTES, SMALLEST_PAGE, LARGEST_PAGE = 128_000, 4, 32
+PAUSE_SECONDS = 0.002
+"""A page of the member's own resources has as many as fit, and then comes a pause: a request takes several turns of the event loop, and
+waits for one page, not for one at each turn."""
 SHARED_AT_ONCE = 32
 DELETED_AT_ONCE = 100
 DELETED_FILE = "deleted"
@@ -278,7 +280,7 @@ class ExportWriter:
 
     async def _permissions(self) -> Permissions:
         """What the grant gives now, which must be what it gave; asked before every page, and requests in between get their turn."""
-        await asyncio.sleep(0)
+        await asyncio.sleep(PAUSE_SECONDS)
         if self._is_stopping():
             raise WorkerStoppingError
         job = self._job
