@@ -28,8 +28,10 @@ from server.pages.sandbox_members import EXPECTED, MEMBERS_PAGE, answer_key
 from server.pages.try_page import CLIENT_ID
 from server.settings import Settings
 from server.specification.definitional import DEFINITION_TYPES
+from server.specification.operations import EXPORT
 from server.specification.registry import RESOURCES
 from server.specification.standards import CONSENT_CATEGORIES, FHIR_VERSION, GUIDES, LAUNCH_SCOPES
+from server.storage.export_store import MOST_KEPT
 
 DOCS, MEMBERS = "/docs", "/docs/members"
 CHANGELOG_JSON = DOCS + "/changelog.json"
@@ -70,6 +72,7 @@ PAGES = (
         "docs_sensitivity.html",
     ),
     DeveloperPage(DOCS + "/sync", "Keep in sync", "Fetch everything once, then only what changed.", "docs_sync.html"),
+    DeveloperPage(DOCS + "/export", "Export", "Download all of a member as files.", "docs_export.html"),
     DeveloperPage(DOCS + "/errors", "Error codes", "What each one means and how to mend it.", "docs_errors.html"),
     DeveloperPage(DOCS + "/limits", "Limits", "Page sizes, lifetimes and rates.", "docs_limits.html"),
     DeveloperPage(DOCS + "/sandbox", "Sandbox", "Made-up members to try your app with.", "docs_sandbox.html"),
@@ -122,6 +125,7 @@ def contents(settings: Settings) -> dict[str, Callable[[], Mapping[str, Any]]]:
         },
         DOCS + "/searches": lambda: {"rules": search_reference.RULES, "modifiers": search_reference.modifiers()},
         DOCS + "/sensitivity": lambda: {"policies": policies},
+        DOCS + "/export": lambda: {"parameters": EXPORT.parameters, "shared": sorted(SHARED), "kept": MOST_KEPT},
         DOCS + "/sync": lambda: {
             "shared": sorted(SHARED),
             "directory": [row.type for row in RESOURCES.values() if row.is_directory],

@@ -668,3 +668,9 @@ def test_what_is_loaded_while_it_is_written_comes_with_the_next(fresh: World, mo
     assert {one["id"] for one in claims} == {claim["id"] for claim in CLAIMS}
     later = export(fresh.served, text, query=f"?_since={manifest['transactionTime']}")
     assert "ExplanationOfBenefit/late" in later.names
+
+
+def test_the_documentation_tells_developers_how(world: World) -> None:
+    page = world.served.get("/docs/export").body.decode()
+    for word in ("Prefer: respond-async", "$export", "_since", "24 hours", "export-not-covered"):
+        assert word in page
