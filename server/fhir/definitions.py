@@ -83,7 +83,7 @@ def _search_parameters() -> Iterator[Resource]:
             _add(said, row.type, parameter.expression, parameter.targets)
     for definition in DEFINITION_TYPES.values():
         for each in definition.parameters:
-            said = told.setdefault(each.canonical, _Told(each.code, each.type, [], [], [], ()))
+            said = told.setdefault(each.canonical, _Told(each.code, each.type, [], [], [], (MISSING,)))
             _add(said, definition.type, f"{ANY_TYPE if each.code == '_id' else definition.type}.{each.element}", ())
     for canonical, said in told.items():
         yield _search_parameter(canonical, said)

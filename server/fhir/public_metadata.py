@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/http.html#capabilities and https://hl7.org/fhir/R4/search.html - nothing here is about a member, so no ledger row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from server import clock
@@ -17,7 +17,9 @@ from server.fhir.outcomes import FHIRError, Outcomes, bad_parameter, not_found
 from server.fhir.representation import COUNT, PRESENTATION, presentation, pretty
 from server.fhir.routing import Request
 from server.fhir.search_parameters import page_count
+from server.fhir.search_values import MISSING
 from server.settings import Settings
+from server.specification.definition import READ, SEARCH_TYPE
 from server.specification.definitional import (
     CAPABILITY_STATEMENT,
     DEFINITION_TYPES,
@@ -31,7 +33,7 @@ METADATA = "metadata"
 MODES = ("full", "normative", "terminology")
 """https://hl7.org/fhir/R4/http.html#capabilities - a server may answer any of them with its CapabilityStatement, as this one does."""
 _OFFSET = "_offset"
-_READ = ("GET", "HEAD")
+_GET = ("GET", "HEAD")
 
 
 class PublicMetadata:
@@ -63,7 +65,7 @@ class PublicMetadata:
         if rest == "_search":
             _require(request, "POST")
             return self._search(request, definition, request.pairs + await request.form())
-        _require(request, *_READ)
+        _require(request, *_GET)
         if not rest:
             return self._search(request, definition, request.pairs)
         if "/" in rest or rest.startswith(("_", "$")):
@@ -73,14 +75,14 @@ class PublicMetadata:
         stored = self._stored[type].get(rest)
         if stored is None:
             raise not_found(type, rest)
-        return _written(type, stored.body, request.pairs)
+        return _written(READ, type, stored.body, request.pairs)
 
     def _capabilities(self, request: Request) -> Answer:
-        _require(request, *_READ)
+        _require(request, *_GET)
         for name, value in request.pairs:
             if name == "mode" and value and value not in MODES:
                 raise bad_parameter("mode", f"'{value}' is none of {', '.join(MODES)}.")
-        return _written(CAPABILITY_STATEMENT, self._statement, request.pairs)
+        return _written("capabilities", CAPABILITY_STATEMENT, self._statement, request.pairs)
 
     def _search(self, request: Request, definition: DefinitionType, pairs: Sequence[tuple[str, str]]) -> Answer:
         written, is_pretty = presentation(pairs)
@@ -106,7 +108,7 @@ class PublicMetadata:
             links.append(("next", _address(base, [*kept, *_numbered(count, offset + count, len(found))])))
         outcome = self._outcomes.ignored(ignored) if ignored else None
         body = searchset(self._settings.fhir_base, request.id, self._started, len(found), links, page, (), outcome)
-        return Answer(200, pretty(body) if is_pretty else body)
+        return Answer(200, pretty(body) if is_pretty else body, interaction=SEARCH_TYPE, resource_type=definition.type)
 
     def _found(
         self, definition: DefinitionType, pairs: Sequence[tuple[str, str]]
@@ -115,12 +117,11 @@ class PublicMetadata:
         resources = self._resources[definition.type]
         ids, kept = list(resources), []
         for name, value in pairs:
-            code, colon, _ = name.partition(":")
+            code, _, modifier = name.partition(":")
             parameter = definition.parameter(code)
             if parameter is not None and value:
-                if colon:
-                    raise bad_parameter(code, "definitions are searched without modifiers.")
-                ids = [id for id in ids if _matches(parameter, resources[id].get(parameter.element), value)]
+                matches = _reader(parameter, modifier, value)
+                ids = [id for id in ids if matches(resources[id].get(parameter.element))]
             if value and (parameter is not None or name in PRESENTATION):
                 kept.append((name, value))
         return [self._stored[definition.type][id] for id in ids], kept
@@ -129,10 +130,10 @@ class PublicMetadata:
         return StoredResource(0, "", type, id, "1", self._started, False, body)
 
 
-def _written(type: str, resource: bytes, pairs: Sequence[tuple[str, str]]) -> Answer:
+def _written(interaction: str, type: str, resource: bytes, pairs: Sequence[tuple[str, str]]) -> Answer:
     written, is_pretty = presentation(pairs)
     body = written.of(type, resource)
-    return Answer(200, pretty(body) if is_pretty else body)
+    return Answer(200, pretty(body) if is_pretty else body, interaction=interaction, resource_type=type)
 
 
 def _require(request: Request, *methods: str) -> None:
@@ -152,6 +153,17 @@ def _unknown(definition: DefinitionType, pairs: Sequence[tuple[str, str]]) -> li
         for name, value in dict(pairs).items()
         if value and name not in known and definition.parameter(name.partition(":")[0]) is None
     ]
+
+
+def _reader(parameter: DefinitionParameter, modifier: str, value: str) -> Callable[[Any], bool]:
+    """Whether an element matches a value. Raises FHIRError 400 for a modifier that is not there, or its value."""
+    if not modifier:
+        return lambda element: _matches(parameter, element, value)
+    if modifier != MISSING:
+        raise bad_parameter(parameter.code, f"the modifier ':{modifier}' is not supported here; supported: :{MISSING}.")
+    if value not in ("true", "false"):
+        raise bad_parameter(parameter.code, f"':{MISSING}' takes true or false, not '{value}'.")
+    return lambda element: (element is None) == (value == "true")
 
 
 def _matches(parameter: DefinitionParameter, element: Any, value: str) -> bool:

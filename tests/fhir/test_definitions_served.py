@@ -135,6 +135,8 @@ def test_the_compartment_names_how_each_type_belongs_to_a_member(by_url: dict[st
         ("code=|birthdate", ["us-core-patient-birthdate"]),
         ("url=http://nothing.example", []),
         ("code=BIRTHDATE", []),
+        ("code:missing=true", []),
+        ("code=birthdate&url:missing=false", ["us-core-patient-birthdate"]),
     ],
 )
 def test_search_parameters_are_found_by(world: World, query: str, expected: list[str]) -> None:
@@ -197,6 +199,7 @@ MANDATORY_OF_PARAMETER = {"url", "name", "status", "description", "code", "base"
         ("GET", "SearchParameter/_search", 405),
         ("DELETE", "metadata", 405),
         ("GET", "SearchParameter?code:exact=name", 400),
+        ("GET", "SearchParameter?code:missing=perhaps", 400),
         ("GET", "SearchParameter?_count=few", 400),
         ("GET", "metadata?mode=short", 400),
         ("HEAD", "SearchParameter?code=name", 200),
