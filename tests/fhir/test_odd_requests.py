@@ -67,7 +67,9 @@ def test_any_path_and_query_are_answered(world: World, path: bytes, query: bytes
     for prefix in ("", "Patient/", "Patient/anna/_history/", "ExplanationOfBenefit/"):
         answered(
             world,
-            world.get("anna", f"{prefix}{quote_from_bytes(path, safe='/')}?{quote_from_bytes(query, safe='=&%')}"),
+            world.get(
+                "anna", f"/fhir/{prefix}{quote_from_bytes(path, safe='/')}?{quote_from_bytes(query, safe='=&%')}"
+            ),
         )
 
 
