@@ -60,7 +60,7 @@ class ExportRunner:
             await asyncio.wait(tasks, timeout=STOP_SECONDS)
         try:
             await self.transact(lambda transaction: export_store.release(transaction, self.worker))
-        except Exception as error:  # whatever it is: the process ends all the same, and its leases run out by themselves
+        except Exception as error:  # the process ends all the same, and its leases run out by themselves
             _LOG.warning("exports were not handed over: %s", error)
 
     @property
