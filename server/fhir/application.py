@@ -181,7 +181,7 @@ class FHIRApplication:
     def _check_scope(found: Route, access: Access) -> None:
         """Raises FHIRError 403 without a scope for the interaction on the type; the token's own fhirUser is read without one."""
         type = found.type
-        if found.operation in (EVERYTHING, EXPORT):
+        if found.operation is EVERYTHING or found.operation is EXPORT:
             return  # asked of every type that the token permits
         if not type or access.permissions.permits(type, _LETTER.get(found.interaction, "s")):
             return  # what is of no one type is asked of those that the token permits
@@ -206,7 +206,7 @@ class FHIRApplication:
     ) -> Answer:
         definition = found.definition
         strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
-        if found.operation == EXPORT or found.interaction in (EXPORT_STATUS, EXPORT_FILE, EXPORT_CANCEL):
+        if found.operation is EXPORT or found.interaction in (EXPORT_STATUS, EXPORT_FILE, EXPORT_CANCEL):
             return await self._exports.of(request, found, pairs, access, strict=strict)
         if definition is None or found.interaction in (HISTORY_INSTANCE, HISTORY_TYPE):
             return await self._histories.of(definition, found.id, pairs, access, request.id, written, strict=strict)

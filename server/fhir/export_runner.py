@@ -45,6 +45,7 @@ class ExportRunner:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
+        self._has_written = False
         self.worker = secrets.token_hex(8)
 
     def start(self) -> None:
@@ -58,6 +59,8 @@ class ExportRunner:
         tasks = [*self._tasks.values(), *([self._looking] if self._looking is not None else [])]
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        if not self._has_written:
+            return
         try:
             await self.transact(lambda transaction: export_store.release(transaction, self.worker))
         except Exception as error:  # the process ends all the same, and its leases run out by themselves
@@ -87,10 +90,9 @@ class ExportRunner:
         """Take over what nobody writes, and delete what is over."""
         for row in await self._database.fetch(export_store.LAPSED_JOBS, {"moment": clock.now_microseconds()}):
             self.run(row[0])
-        now = clock.now_microseconds()
-        for job in await self.transact(lambda transaction: export_store.jobs_over(transaction, now)):
+        for row in await self._database.fetch(export_store.JOBS_OVER, {"moment": clock.now_microseconds()}):
             while not self.is_stopping:
-                if await self.transact(lambda transaction, job=job: export_store.prune(transaction, job)):  # type: ignore[misc]
+                if await self.transact(lambda transaction, job=row[0]: export_store.prune(transaction, job)):  # type: ignore[misc]
                     break
 
     async def _look_now_and_then(self) -> None:
@@ -124,6 +126,7 @@ class ExportRunner:
         )
         if job is None:
             return  # somebody else writes it, or nobody needs it any more
+        self._has_written = True
         status = export_store.COMPLETED
         if job.attempts > MOST_ATTEMPTS:
             status = export_store.FAILED

@@ -21,7 +21,7 @@ from server.fhir.withholding import VersionSight, Withheld, together, withheld_o
 from server.settings import Settings
 from server.specification.registry import RESOURCES
 from server.storage.compartment_content import CompartmentContent, Place
-from server.storage.compartment_history import CompartmentHistory, HistoryQuery
+from server.storage.compartment_history import CompartmentHistory, HistoryQuery, StoredVersion
 from server.storage.database import Database
 from server.storage.export_store import REFERENCES_OF_ROUND, Job, Piece
 from server.storage.patient_compartment import PatientCompartment, StoredResource
@@ -257,24 +257,30 @@ class ExportWriter:
     async def _write_deleted(self) -> None:
         """With ``_since``: what was withdrawn since, as transactions of deletions; all of it is one step."""
         types = tuple(type for type in self._views if not RESOURCES[type].is_directory)
+        shared = tuple(type for type in self._views if RESOURCES[type].is_directory)
         history = CompartmentHistory(self._database, self._job.patient)
         sight = VersionSight(self._compartment, history, self._settings.fhir_base)
-        query = HistoryQuery(self._job.watermark, self._job.since, types=types, count=DELETED_AT_ONCE)
+        query = HistoryQuery(self._job.watermark, self._job.since, types=types, shared=shared, count=DELETED_AT_ONCE)
         gone: dict[Identity, None] = {}
-        more = bool(types and self._job.since)
+        more = bool((types or shared) and self._job.since)
         while more:
             permissions = await self._permissions()
             versions, more = await history.page(query)
             for one in versions:
-                if one.deleted and (one.type, one.id) not in gone:
-                    current = await self._compartment.read(one.type, one.id)
-                    if current is not None and current.deleted and await sight.is_seen(one.resource, permissions, "r"):
+                if one.deleted and (one.type, one.id) not in gone and await self._is_gone(one):
+                    if await sight.is_seen(one.resource, permissions, "r"):
                         gone[one.type, one.id] = None
             query = replace(query, after=versions[-1].place) if more else query
             await self._renew(_DELETED)
         names = [f"{type}/{id}" for type, id in gone]
         lines = [_deletions(names[n : n + DELETED_AT_ONCE]) for n in range(0, len(names), DELETED_AT_ONCE)]
         await self._store(_DONE, (), [_Lines(DELETED_FILE, lines)])
+
+    async def _is_gone(self, one: StoredVersion) -> bool:
+        """Whether it has not come back; what is shared now but was the member's own is not in an export any more."""
+        current = await self._compartment.read(one.type, one.id)
+        is_own = current is not None and (current.patient or RESOURCES[one.type].is_directory)
+        return current is not None and (current.deleted or not is_own)
 
     # -- each step ---------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html - a worker writes only while t
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Table, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Table, and_, bindparam, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from server.storage.database import DatabaseUnavailableError, Transaction
@@ -226,7 +226,8 @@ def release(transaction: Transaction, worker: str) -> None:
 
 # -- pruning ---------------------------------------------------------------------------------------------------------
 
-_OVER = select(JOB.c.id).where(or_(JOB.c.status == DELETED, JOB.c.expires_at <= bindparam("moment")))
+JOBS_OVER = select(JOB.c.id).where(or_(JOB.c.status == DELETED, JOB.c.expires_at <= bindparam("moment")))
+"""Jobs that have expired or were dropped. Values: moment."""
 _SOME_CHUNKS = select(CHUNK.c.key).where(CHUNK.c.job == bindparam("job")).limit(AT_ONCE)
 _DELETE_CHUNKS = delete(CHUNK).where(CHUNK.c.key.in_(_SOME_CHUNKS))
 _FORGET = (
@@ -234,12 +235,6 @@ _FORGET = (
     delete(REFERENCE).where(REFERENCE.c.job == bindparam("job")),
     delete(JOB).where(_ID),
 )
-CHUNKS_KEPT = select(func.count()).select_from(CHUNK)
-
-
-def jobs_over(transaction: Transaction, moment: int) -> list[str]:
-    """Jobs that have expired or were dropped."""
-    return [row.id for row in transaction.all(_OVER, {"moment": moment})]
 
 
 def prune(transaction: Transaction, job: str) -> bool:

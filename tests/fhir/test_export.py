@@ -6,8 +6,9 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html
 import asyncio
 import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -674,3 +675,62 @@ def test_the_documentation_tells_developers_how(world: World) -> None:
     page = world.served.get("/docs/export").body.decode()
     for word in ("Prefer: respond-async", "$export", "_since", "24 hours", "export-not-covered"):
         assert word in page
+
+
+def download(world: World, text: str, url: str, meanwhile: Callable[[int], Awaitable[str | None]]) -> list[bytes]:
+    """The pieces of a file as they are sent; ``meanwhile`` is told their number, and what it answers the client does next."""
+    pieces: list[bytes] = []
+    coming: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            pieces.append(message["body"] + (b"" if message.get("more_body") else b"\0"))
+            event = await meanwhile(len(pieces))
+            if event:
+                coming.put_nowait({"type": event})
+                await asyncio.sleep(0.01)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": url.removeprefix(FHIR_BASE.removesuffix("/fhir")),
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {text}".encode())],
+    }
+    world.served.runner.run(world.served.application(scope, coming.get, send))
+    return pieces
+
+
+def test_nothing_more_is_read_for_a_client_that_has_gone(
+    world: World, anna: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_writer, "CHUNK", 1500)
+    url = f"{export(world.served, anna).address}/ExplanationOfBenefit.ndjson"
+
+    async def leaves(number: int) -> str | None:
+        return "http.disconnect" if number == 2 else None
+
+    async def stays(_: int) -> None:
+        return None
+
+    assert len(download(world, anna, url, leaves)) == 2
+    whole = download(world, anna, url, stays)
+    assert len(whole) > 5
+    assert whole[-1] == b"\0"
+
+
+def test_a_download_breaks_off_when_the_export_is_deleted_meanwhile(
+    world: World, anna: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(export_writer, "CHUNK", 1500)
+    done = export(world.served, anna)
+
+    async def deletes(number: int) -> None:
+        if number == 2:
+            await world.served.ask("DELETE", done.address, token=anna)
+            await world.served.application.fhir.export_runner.look()
+
+    pieces = download(world, anna, f"{done.address}/ExplanationOfBenefit.ndjson", deletes)
+    assert len(pieces) == 2
+    assert not any(piece.endswith(b"\0") for piece in pieces), "the client must notice that something is missing"
+    assert "broke off" in caplog.text
