@@ -96,8 +96,8 @@ class Permissions:
                 self._criteria[type_name, letter] = (criterion,)
         if self._policies:
             for type_name in RESOURCES:
-                for criterion in self.withholding(type_name):
-                    self._add(type_name, criterion)
+                for label in self.withholding(type_name):
+                    self._add(type_name, label)
         for type_name, naming in _NAMING.items():
             if not all(map(self._is_whole, naming)):
                 self._add(type_name, NamedInSightCriterion(self._sight(naming)))
