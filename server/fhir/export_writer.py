@@ -267,9 +267,10 @@ class ExportWriter:
             permissions = await self._permissions()
             versions, more = await history.page(query)
             for one in versions:
-                if one.deleted and (one.type, one.id) not in gone and await self._is_gone(one):
-                    if await sight.is_seen(one.resource, permissions, "r"):
-                        gone[one.type, one.id] = None
+                if not one.deleted or (one.type, one.id) in gone or not await self._is_gone(one):
+                    continue
+                if await sight.is_seen(one.resource, permissions, "r"):
+                    gone[one.type, one.id] = None
             query = replace(query, after=versions[-1].place) if more else query
             await self._renew(_DELETED)
         names = [f"{type}/{id}" for type, id in gone]

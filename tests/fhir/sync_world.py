@@ -31,6 +31,7 @@ from tests.factories import (
     record,
     reference,
 )
+from tests.fhir.exporting import kick_off, lines_of, wait
 from tests.lasting import FHIR_BASE, World
 
 Identity = str
@@ -314,6 +315,27 @@ class SearchAndHistoryApp(HistoryApp):
     """The same, with searches to begin with."""
 
     begins_with_searches = True
+
+
+class ExportApp(App):
+    """``$export``: what its manifest lists as deleted, then the files; ``transactionTime`` is the watermark."""
+
+    def sync(self) -> None:
+        served, token = self.world.served, self.world.token(self.patient)
+        since = f"?_since={quote(self.watermark)}" if self.watermark else ""
+        begun = kick_off(served, token, self.patient, since)
+        assert begun.status == 202, begun.body
+        self.between()
+        manifest = wait(served, begun.header("content-location"), token).json
+        for file in manifest["deleted"]:
+            for bundle in lines_of(served.get(file["url"], token)):
+                for entry in bundle["entry"]:
+                    self.held.pop(entry["request"]["url"], None)
+        for file in manifest["output"]:
+            self.between()
+            self.take([{"resource": one} for one in lines_of(served.get(file["url"], token))])
+        self.watermark = manifest["transactionTime"]
+        self.held = dropped(self.held, SHARED)
 
 
 def served_now(world: World, patient: str) -> Held:

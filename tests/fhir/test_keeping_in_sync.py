@@ -15,6 +15,7 @@ from server.storage.database import Database
 from server.storage.patient_compartment import Page, PatientCompartment
 from server.storage.query import IdCriterion, SearchQuery
 from tests.factories import Record, explanation_of_benefit, organization, patient, provenance, record, reference, store
+from tests.fhir.exporting import export, lines_of
 from tests.lasting import World, lasting_world
 
 EVA = patient("eva")
@@ -120,6 +121,18 @@ def test_what_moves_into_the_directory_is_still_there_in_the_newest_entry(world:
         entries = since(world, "Provenance/_history", mark)
         assert [entry["request"]["method"] for entry in entries] == ["PUT", "DELETE"]
         assert entries[0]["resource"]["target"] == [reference(target)]
+
+
+def test_an_export_since_lists_what_left_the_directory_and_what_moved_into_it(world: World) -> None:
+    load(world, provenance("exported", CLAIM), organization("closing"))
+    mark = watermark(world)
+    load(world, provenance("exported", HOSPITAL))
+    assert retract(world.database, world.settings, ["Organization/closing"]).exit_code == 0
+    done = export(world.served, world.token("eva"), "eva", f"?_since={mark}")
+    (file,) = done.manifest["deleted"]
+    told = [one for bundle in lines_of(world.served.get(file["url"], world.token("eva"))) for one in bundle["entry"]]
+    assert sorted(one["request"]["url"] for one in told) == ["Organization/closing", "Provenance/exported"]
+    assert done.names == []
 
 
 def test_a_reference_to_another_server_names_nothing_here(world: World) -> None:

@@ -16,6 +16,7 @@ from tests.fhir.sync_world import (
     SHARED,
     App,
     EverythingApp,
+    ExportApp,
     Held,
     HistoryApp,
     Payer,
@@ -26,8 +27,8 @@ from tests.fhir.sync_world import (
 )
 from tests.lasting import World, lasting_world
 
-WORLDS, ROUNDS = 6, 14
-APPS: list[type[App]] = [EverythingApp, HistoryApp, SearchAndHistoryApp]
+WORLDS, ROUNDS = 5, 14
+APPS: list[type[App]] = [EverythingApp, HistoryApp, SearchAndHistoryApp, ExportApp]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from server.app import create_app
 from server.authorization.scopes import supported_scopes
 from server.fhir.error_codes import ERROR_CODES
+from server.fhir.everything import SHARED
 from server.pages.authorization_errors import AUTHORIZATION_ERRORS
 from server.pages.changelog import CHANGELOG, as_json
 from server.pages.developer_pages import PAGES
@@ -180,6 +181,22 @@ def test_versions_of_the_changelog_have_their_dates() -> None:
     assert (oldest["version"], oldest["date"], oldest["changes"]) == ("0.1.0", "2026-11-22", ["First."])
     with pytest.raises(ValueError, match="Next"):
         as_json("## Next\n\n- Soon.\n")
+
+
+def test_the_recipes_of_keeping_in_sync_name_every_request_and_every_shared_type(visitor: TestClient) -> None:
+    page = unescape(re.sub(r"</?var>", "", visitor.get("/docs/sync").text))
+    asked = (
+        "Patient/$everything",
+        "_history?_since=watermark",
+        "Patient/$everything?_since=watermark",
+        "Type/_history",
+    )
+    for address in (*asked, "Type/_history?_since=watermark", "Patient/id/$export"):
+        assert f"GET https://api.example/fhir/{address}</code>" in page
+    for type in SHARED:
+        assert f"<code>{type}</code>" in page
+    for word in ("meta.lastUpdated", "transactionTime", "resource-deleted", "DELETE"):
+        assert f"<code>{word}</code>" in page
 
 
 def test_the_changelog_is_the_project_s_and_its_html_is_harmless(visitor: TestClient) -> None:
