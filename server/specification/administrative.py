@@ -90,6 +90,7 @@ PRACTITIONER = ResourceDefinition(
         *EVERY_TYPE,
         SearchParameter("identifier", TOKEN, "Practitioner.identifier", US + "practitioner-identifier"),
         SearchParameter("name", STRING, "Practitioner.name", US + "practitioner-name"),
+        SearchParameter("address", STRING, "Practitioner.address", CORE + "individual-address"),
     ),
     revincludes=PROVENANCE,
 )
@@ -116,6 +117,7 @@ PRACTITIONER_ROLE = ResourceDefinition(
             C4BB + "practitionerrole-organization",
             targets=("Organization",),
         ),
+        SearchParameter("identifier", TOKEN, "PractitionerRole.identifier", CORE + "PractitionerRole-identifier"),
         SearchParameter("specialty", TOKEN, "PractitionerRole.specialty", US + "practitionerrole-specialty"),
         SearchParameter(
             "endpoint",
@@ -135,6 +137,7 @@ LOCATION = ResourceDefinition(
     profiles=us_core("us-core-location"),
     search_parameters=(
         *EVERY_TYPE,
+        SearchParameter("identifier", TOKEN, "Location.identifier", CORE + "Location-identifier"),
         SearchParameter("name", STRING, "Location.name|Location.alias", US + "location-name"),
         SearchParameter("address", STRING, "Location.address", US + "location-address"),
         SearchParameter("address-city", STRING, "Location.address.city", US + "location-address-city"),
@@ -154,6 +157,7 @@ ENDPOINT = ResourceDefinition(
     search_parameters=(
         *EVERY_TYPE,
         SearchParameter("identifier", TOKEN, "Endpoint.identifier", CORE + "Endpoint-identifier"),
+        SearchParameter("name", STRING, "Endpoint.name", CORE + "Endpoint-name"),
     ),
     revincludes=PROVENANCE,
 )

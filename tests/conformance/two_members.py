@@ -38,10 +38,11 @@ BASE = FHIR_BASE
 _SHARED: list[Record] = [
     organization("payer", address=[{"city": "Springfield"}]),
     organization("hospital", alias=["The Spital"]),
-    practitioner("doctor"),
+    practitioner("doctor", address=[{"city": "Springfield", "state": "IL"}]),
     record(
         "PractitionerRole",
         "role",
+        identifier=[identifier("role")],
         practitioner=reference("Practitioner/doctor"),
         organization=reference("Organization/hospital"),
         specialty=[concept("http://nucc.org/provider-taxonomy", "207Q00000X")],
@@ -51,6 +52,7 @@ _SHARED: list[Record] = [
         "Endpoint",
         "exchange",
         identifier=[identifier("exchange")],
+        name="Exchange of the hospital",
         status="active",
         connectionType={
             "system": "http://terminology.hl7.org/CodeSystem/endpoint-connection-type",
@@ -62,6 +64,7 @@ _SHARED: list[Record] = [
     record(
         "Location",
         "place",
+        identifier=[identifier("place")],
         name="Outpatient wing",
         address={"line": ["1 Elm Street"], "city": "Springfield", "state": "IL", "postalCode": "62701"},
     ),
