@@ -18,7 +18,7 @@ from tests.lasting import World, lasting_world
 ANNA = patient("anna")
 RECORDS = [organization("payer"), ANNA, coverage("gold", ANNA), explanation_of_benefit("claim", ANNA)]
 BOUNDED = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     database=None,
