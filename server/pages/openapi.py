@@ -153,7 +153,8 @@ def _metadata() -> Json:
 def _history_of_all() -> Json:
     found = {"200": _content("Bundle", "The versions, the newest first")}
     refused = {
-        str(status): {"$ref": f"#/components/responses/Error{status}"} for status in (400, 401, 405, 406, 429, 500, 503)
+        str(status): {"$ref": f"#/components/responses/Error{status}"}
+        for status in (400, 401, 405, 406, 429, 431, 500, 503)
     }
     return {
         "tags": ["discovery"],
@@ -234,7 +235,7 @@ def _operation(
     row: ResourceDefinition, letter: str, verb: str, summary: str, schema: str, errors: tuple[int, ...]
 ) -> Json:
     responses: Json = {"200": _content(schema, "Found")}
-    for status in sorted((*errors, 401, 403, 405, 406, 429, 500, 503)):
+    for status in sorted((*errors, 401, 403, 405, 406, 429, 431, 500, 503)):
         responses[str(status)] = {"$ref": f"#/components/responses/Error{status}"}
     return {
         "tags": [row.type],
