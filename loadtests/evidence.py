@@ -54,23 +54,37 @@ class Conditions:
     answered: int
     ledger_rows: int
     took: float
+    beside: str = ""
+    """The factory of the application it was compared with; '' for the bare one."""
 
 
-def render(results: Sequence[Result], compressed: Result, conditions: Conditions) -> str:
-    """The page."""
+def render(results: Sequence[Result], compressed: Result | None, conditions: Conditions) -> str:
+    """The page; without ``compressed`` it was not measured."""
     c = conditions
+    other = c.beside.partition(":")[0].rpartition(".")[2].replace("_", " ") or "bare"
+    gzip = [
+        "",
+        "The same page of 10 with `Accept-Encoding: gzip`, beside that page of the same server without:",
+        "",
+        *(_table("plain", [compressed]) if compressed is not None else []),
+    ]
+    of_other = (
+        f"- **{other.capitalize()}**: `{c.beside}`, the same server on the same database, under uvicorn with the same flags,"
+        f" {c.workers} workers and the same memory settings."
+        if c.beside
+        else "- **Bare**: an ASGI application that sends constants of the same sizes with the same content type, under uvicorn with"
+        f" the same flags, {c.workers} workers and the same memory settings."
+    )
+    title = f"The server on {c.database.split()[0]} beside itself {other}" if c.beside else ""
     packages = ", ".join(f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools"))
     return "\n".join(
         [
-            f"# The hot path on {c.database.split()[0]} beside a bare ASGI application",
+            f"# {title or f'The hot path on {c.database.split()[0]} beside a bare ASGI application'}",
             "",
             f"    {c.command}",
             "",
-            *_table("bare", results),
-            "",
-            "The same page of 10 with `Accept-Encoding: gzip`, beside that page of the same server without:",
-            "",
-            *_table("plain", [compressed]),
+            *_table(other, results),
+            *(gzip if compressed is not None else []),
             "",
             "Each figure is the median of"
             f" {c.rounds} runs of {c.seconds} s; the two that are compared took turns in one session.",
@@ -78,8 +92,7 @@ def render(results: Sequence[Result], compressed: Result, conditions: Conditions
             f"- **Server**: `patient-access serve`, {c.workers} workers, {c.database}, production settings, one log line an answer to a file."
             f" {c.members} members with {c.claims // c.members} claims each ({c.claims:,} claims) went in through `patient-access load`.",
             f"- **Tokens**: an app was allowed for {c.tokens} members through the sign-in and consent pages (PKCE, `patient/*.rs`); their tokens took turns.",
-            "- **Bare**: an ASGI application that sends constants of the same sizes with the same content type, under uvicorn with"
-            f" the same flags, {c.workers} workers and the same memory settings.",
+            of_other,
             f"- **Load**: {c.tool}, {c.connections} connections, 127.0.0.1, on the same machine.",
             "- **Checked**: before and after each case every token's answer (status, ids, member, count, total, next link); during it,"
             f" that every answer was a success. The load generator counted {c.answered:,} answers of the server; the ledger has"

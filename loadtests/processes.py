@@ -29,6 +29,10 @@ UVICORN = (
 )
 
 
+SERVER_PROTOCOL = "server.fhir.http_protocol:HTTPProtocol"
+"""What ``patient-access serve`` has in place of uvicorn's own httptools."""
+
+
 class ProcessError(Exception):
     """A command failed or a server does not answer; the message has the end of what it printed."""
 
@@ -64,6 +68,13 @@ def bare_command(port: int, workers: int) -> list[str]:
     """uvicorn with the bare application and the flags of ``patient-access serve``."""
     options = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
     return [sys.executable, "-m", "uvicorn", "loadtests.bare:application", *options, *UVICORN]
+
+
+def factory_command(factory: str, port: int, workers: int) -> list[str]:
+    """uvicorn with the application that a factory makes (``module:function``), and the flags of ``patient-access serve``."""
+    options = ["--factory", "--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+    flags = [SERVER_PROTOCOL if flag == "httptools" else flag for flag in UVICORN]
+    return [sys.executable, "-m", "uvicorn", factory, *options, *flags]
 
 
 def server_command(port: int, workers: int) -> list[str]:
