@@ -6,19 +6,21 @@ its ISO date and the half-open spans of UTC microseconds that a clock on the pay
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Select,
+    String,
     and_,
+    bindparam,
     case,
     delete,
     false,
     func,
     insert,
-    literal,
     literal_column,
     or_,
     select,
@@ -79,7 +81,7 @@ def build(transaction: Transaction, day: str, spans: Spans, time_zone: str) -> B
         )
     built = BuiltDay(day_of_ledger(transaction, day, spans), time_zone, clock.now_microseconds())
     transaction.execute(delete(DAY).where(DAY.c.day == day))
-    transaction.execute(_filling(day, spans))
+    transaction.execute(_filling(len(spans)), {"day": day, **_bounds(spans)})
     transaction.execute(delete(BUILT).where(BUILT.c.day == day))
     row = {
         "day": day,
@@ -95,8 +97,12 @@ def build(transaction: Transaction, day: str, spans: Spans, time_zone: str) -> B
     return built
 
 
-def _counted(spans: Spans) -> Any:
-    """The answers of the ledger in these spans, counted by what a roll-up tells apart."""
+# Statements are made once for days of one span, and once for those of two: making one takes longer than a small day's rows.
+
+
+@lru_cache
+def _counted(count: int) -> Any:
+    """The answers of the ledger in so many spans, counted by what a roll-up tells apart."""
     zero: ColumnElement[int] = literal_column("0")
     one: ColumnElement[int] = literal_column("1")
     dimensions = (
@@ -108,62 +114,82 @@ def _counted(spans: Spans) -> Any:
         LEDGER.c.status,
         case((LEDGER.c.resources > zero, one), else_=zero).label("resources"),
     )
-    answer = select(*dimensions).where(LEDGER.c.kind == "answer", _within(spans)).subquery()
+    answer = select(*dimensions).where(LEDGER.c.kind == "answer", _within(count)).subquery()
     return select(*answer.columns, func.count().label("answers")).group_by(*answer.columns)
 
 
-def _filling(day: str, spans: Spans) -> Any:
-    counted = _counted(spans).subquery()
+@lru_cache
+def _filling(count: int) -> Any:
+    counted = _counted(count).subquery()
     names = ["day", "number", *counted.columns.keys()]
-    return insert(DAY).from_select(names, select(literal(day), func.row_number().over(), *counted.columns))
+    return insert(DAY).from_select(
+        names, select(bindparam("day", type_=String), func.row_number().over(), *counted.columns)
+    )
+
+
+@lru_cache
+def _differing(count: int) -> Any:
+    """One row: how many lines the roll-up of ``:of`` lacks of those its rows give, how many they give, and how many it has."""
+    counted = _counted(count)
+    kept = select(*[DAY.columns[column.name] for column in counted.selected_columns]).where(
+        DAY.c.day == bindparam("of")
+    )
+    lacking = select(func.count()).select_from(counted.except_(kept).subquery())
+    given = select(func.count()).select_from(counted.subquery())
+    has = select(func.count()).where(DAY.c.day == bindparam("of"))
+    return select(
+        lacking.scalar_subquery().label("lacking"),
+        given.scalar_subquery().label("given"),
+        has.scalar_subquery().label("has"),
+    )
 
 
 def is_as_built(transaction: Transaction, built: BuiltDay, spans: Spans) -> bool:
     """Whether building the day now would give the same: its rows are those it was built from, and nobody changed the roll-up since."""
     if day_of_ledger(transaction, built.of.day, spans) != built.of:
         return False
-    counted = _counted(spans)
-    names = [column.name for column in counted.selected_columns]
-    kept = select(*[DAY.columns[name] for name in names]).where(DAY.c.day == built.of.day)
-    differing = select(func.count()).select_from(counted.except_(kept).subquery())
-    lines = transaction.scalar(select(func.count()).select_from(counted.subquery()))
-    held = transaction.scalar(select(func.count()).where(DAY.c.day == built.of.day))
-    return not transaction.scalar(differing) and bool(lines == held)
+    found = transaction.first(_differing(len(spans)), {"of": built.of.day, **_bounds(spans)})
+    return found is not None and found.lacking == 0 and found.given == found.has
 
 
-def _within(spans: Spans) -> ColumnElement[bool]:
-    return or_(false(), *[and_(LEDGER.c.at >= low, LEDGER.c.at < high) for low, high in spans])
+def _within(count: int) -> ColumnElement[bool]:
+    """The rows of so many spans, whose bounds are those of ``_bounds``."""
+    return or_(
+        false(),
+        *[and_(LEDGER.c.at >= bindparam(f"low_{n}"), LEDGER.c.at < bindparam(f"high_{n}")) for n in range(count)],
+    )
 
 
-def heads(spans: Spans) -> Select[Any]:
-    """Where each writer's chain stood at the end of these spans: rows (writer, first, last, rows, hash), by writer; ``first`` and ``last``
-    are the sequences there, ``hash`` that of the last."""
+def _bounds(spans: Spans) -> dict[str, int]:
+    return {name: at for n, (low, high) in enumerate(spans) for name, at in ((f"low_{n}", low), (f"high_{n}", high))}
+
+
+@lru_cache
+def heads(count: int) -> Select[Any]:
+    """Where each writer's chain stood at the end of so many spans: rows (writer, first, last, rows, answers, hash), by writer; ``first``
+    and ``last`` are the sequences there, ``hash`` that of the last."""
     own = (
         select(
             LEDGER.c.writer,
             func.min(LEDGER.c.sequence).label("first"),
             func.max(LEDGER.c.sequence).label("last"),
             func.count().label("rows"),
+            func.count(case((LEDGER.c.kind == "answer", 1))).label("answers"),
         )
-        .where(_within(spans))
+        .where(_within(count))
         .group_by(LEDGER.c.writer)
         .subquery()
     )
-    last = and_(LEDGER.c.writer == own.c.writer, LEDGER.c.sequence == own.c.last, _within(spans))
-    return (
-        select(own.c.writer, own.c.first, own.c.last, own.c.rows, LEDGER.c.hash)
-        .join(LEDGER, last)
-        .order_by(own.c.writer)
-    )
+    last = and_(LEDGER.c.writer == own.c.writer, LEDGER.c.sequence == own.c.last, _within(count))
+    return select(*own.columns, LEDGER.c.hash).join(LEDGER, last).order_by(own.c.writer)
 
 
 def day_of_ledger(transaction: Transaction, day: str, spans: Spans) -> DayOfLedger:
     """What the ledger holds now of a local day, from its rows."""
-    digest, rows = sha256(), 0
-    for head in transaction.stream(heads(spans)):
+    digest, rows, answers = sha256(), 0, 0
+    for head in transaction.stream(heads(len(spans)), _bounds(spans)):
         digest.update(f"{head.writer} {head.first} {head.last} {head.rows} {head.hash.hex()}\n".encode())
-        rows += head.rows
-    answers = transaction.scalar(select(func.count()).where(LEDGER.c.kind == "answer", _within(spans)))
+        rows, answers = rows + head.rows, answers + head.answers
     return DayOfLedger(day, rows, answers, digest.digest())
 
 
@@ -190,8 +216,12 @@ def has_other_rows(transaction: Transaction, built: BuiltDay, spans: Spans) -> b
     anew. False where the rows were dropped: then nothing but the roll-up is left. A count over an index; ``day_of_ledger`` sees more."""
     if spans[0][0] < dropped_before(transaction):
         return False
-    rows = transaction.scalar(select(func.count()).select_from(LEDGER).where(_within(spans)))
-    return bool(rows != built.of.rows)
+    return bool(transaction.scalar(_number(len(spans)), _bounds(spans)) != built.of.rows)
+
+
+@lru_cache
+def _number(count: int) -> Select[Any]:
+    return select(func.count()).select_from(LEDGER).where(_within(count))
 
 
 def dropped_before(transaction: Transaction) -> int:
