@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/security-labels.html
 """
 
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import orjson
 import pytest
 from sqlalchemy import delete, select
 
+from seed_data.generate import AS_OF, SEED, resources
+from seed_data.personas import MEMBERS
+from seed_data.records import records
 from server.authorization import sensitivity
 from server.authorization.authority import REPRESENTATIVE, SELF
 from server.authorization.clients import KINDS
@@ -491,6 +495,20 @@ def test_the_example_can_be_used_and_leaves_members_alone() -> None:
     policies = read_policies(EXAMPLE)
     assert len(policies) == 3
     assert not [policy for policy in policies if policy.applies_to(SELF, "third-party")]
+
+
+def test_the_example_keeps_a_persona_apart_from_who_acts_for_him(request: pytest.FixtureRequest) -> None:
+    (niko,) = (member for member in MEMBERS if member.key == "petrov-niko")
+    shared = takewhile(lambda each: each["resourceType"] != "Patient", resources())
+    found = [*map(dict, shared), *map(dict, records(niko, SEED, AS_OF))]
+    labelled = [each for each in found if each["meta"].get("security")]
+    with lasting_world("sqlite", request, found, sensitivity_policies_file=EXAMPLE, former_members="allow") as world:
+        mothers = factories.token(world.database, niko.id, grant_actor=REPRESENTATIVE).text
+        for each in labelled:
+            name = f"{each['resourceType']}/{each['id']}"
+            assert (world.get(niko.id, name).status, world.served.get(name, mothers).status) == (200, 404)
+        whole = world.served.get("Patient/$everything?_count=500", mothers)
+        assert len(ids(whole)) > 5 and withheld(world, whole)["behavioral-health"] >= len(labelled) > 3
 
 
 def test_its_words_are_those_of_the_rest_of_the_server() -> None:
