@@ -19,7 +19,8 @@ from server.fhir.answer import Answer
 from server.fhir.bundle import query_string
 from server.fhir.everything import resource_types
 from server.fhir.export_runner import ExportRunner
-from server.fhir.export_writer import DELETED_FILE, views_of
+from server.fhir.export_step import views_of
+from server.fhir.export_writer import DELETED_FILE
 from server.fhir.history import instant_of
 from server.fhir.named_member import NamedMember
 from server.fhir.outcomes import FHIRError, Outcomes, bad_parameter, not_found

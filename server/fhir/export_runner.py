@@ -10,14 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from server import clock
-from server.fhir.export_writer import (
-    ExportWriter,
-    JobRefusedError,
-    JobTakenError,
-    Step,
-    ViewChangedError,
-    WorkerStoppingError,
-)
+from server.fhir.export_step import JobRefusedError, JobTakenError, Step, ViewChangedError, WorkerStoppingError
+from server.fhir.export_writer import ExportWriter
 from server.settings import Settings
 from server.storage import export_store
 from server.storage.database import Database, DatabaseUnavailableError, Transaction

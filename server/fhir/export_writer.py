@@ -6,24 +6,32 @@ behind them, so that whoever goes on writes no line twice.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import orjson
-from isal import isal_zlib
 
 from server.authorization.access import TokenRefusedError, access_of_grant
 from server.authorization.permissions import Permissions
 from server.fhir.everything import SHARED, Identity, references
+from server.fhir.export_step import (
+    JobRefusedError,
+    JobTakenError,
+    Lines,
+    Step,
+    ViewChangedError,
+    WorkerStoppingError,
+    deletions,
+    views_of,
+)
 from server.fhir.withholding import VersionSight, Withheld, together, withheld_of
 from server.settings import Settings
 from server.specification.registry import RESOURCES
 from server.storage.compartment_content import CompartmentContent, Place
 from server.storage.compartment_history import CompartmentHistory, HistoryQuery, StoredVersion
 from server.storage.database import Database
-from server.storage.export_store import REFERENCES_OF_ROUND, Job, Piece
+from server.storage.export_store import REFERENCES_OF_ROUND, Job
 from server.storage.patient_compartment import PatientCompartment, StoredResource
 
 CHUNK = 1_000_000
@@ -38,64 +46,6 @@ DELETED_FILE = "deleted"
 _OWN, _NAMED, _SHARED, _DELETED, _DONE = "own", "named", "shared", "deleted", "done"
 _SILENT_SECONDS = 15.0
 """After which a step is stored even if there is little to store: it renews the lease."""
-_GZIP_LEVEL, _GZIP_FORMAT = 1, 31
-
-
-class JobRefusedError(Exception):
-    """The grant behind the job gives no access any more."""
-
-
-class ViewChangedError(Exception):
-    """What the grant gives is not what it gave when the job began."""
-
-
-class JobTakenError(Exception):
-    """The job was dropped, or another worker writes it."""
-
-
-class WorkerStoppingError(Exception):
-    """This worker ends; another goes on."""
-
-
-class Step(Protocol):
-    """Stores pieces (compressed when called), references and the place behind them; False if the job is not this worker's any more."""
-
-    def __call__(
-        self,
-        progress: str,
-        pieces: Sequence[Callable[[], Piece]],
-        references: Collection[tuple[str, str]] = (),
-        round: int = 0,
-    ) -> Awaitable[bool]: ...
-
-
-def views_of(permissions: Permissions, types: Iterable[str]) -> dict[str, str]:
-    """What permissions let see of each type, in a few letters that change when it does; '' all of it."""
-    views = {}
-    for type in types:
-        view = permissions.view(type)
-        views[type] = "" if view == () else sha256(repr(view).encode()).hexdigest()[:20]
-    return views
-
-
-@dataclass(slots=True)
-class _Lines:
-    """Lines of one file that are not stored yet."""
-
-    file: str = ""
-    lines: list[bytes] = field(default_factory=list)
-    size: int = 0
-    own: int = 0
-
-    def add(self, one: StoredResource) -> None:
-        self.lines.append(one.body)
-        self.size += len(one.body) + 1
-        self.own += bool(one.patient)
-
-    def piece(self) -> Piece:
-        raw = b"\n".join(self.lines) + b"\n"
-        body = isal_zlib.compress(raw, _GZIP_LEVEL, _GZIP_FORMAT)
-        return Piece(self.file, body, len(self.lines), self.own, len(raw))
 
 
 class ExportWriter:
@@ -142,7 +92,7 @@ class ExportWriter:
     async def _write_own(self, after: Sequence[Any]) -> None:
         behind: Place = (str(after[0]), int(after[1]))
         more: Place | None = behind if self._own else None
-        waiting, count = _Lines(), SMALLEST_PAGE
+        waiting, count = Lines(), SMALLEST_PAGE
         while more is not None:
             permissions = await self._permissions()
             rows, more = await self._content.stored(
@@ -155,12 +105,12 @@ class ExportWriter:
             for one in found:
                 if waiting.lines and (waiting.file != one.type or waiting.size >= CHUNK):
                     await self._store(_OWN, behind, [waiting], round=1)
-                    waiting = _Lines()
+                    waiting = Lines()
                 waiting.file, behind = one.type, (one.type, one.key)
                 waiting.add(one)
             if more is not None and self._is_silent():
                 await self._store(_OWN, more, [waiting], round=1)
-                waiting, behind = _Lines(), more
+                waiting, behind = Lines(), more
             count = _page_size(rows)
         await self._store(_NAMED, (), [waiting], round=1)
 
@@ -237,9 +187,9 @@ class ExportWriter:
             found = await self._content.named(batch, (await self._permissions()).view)
             self._named |= self._fresh(found)
             type, id = batch[-1]
-            by_type: dict[str, _Lines] = {}
+            by_type: dict[str, Lines] = {}
             for one in found:
-                by_type.setdefault(one.type, _Lines(one.type)).add(one)
+                by_type.setdefault(one.type, Lines(one.type)).add(one)
             await self._store(_SHARED, (round, type, id), list(by_type.values()), round=round + 1)
         await self._store(_DELETED, (), [])
 
@@ -274,8 +224,8 @@ class ExportWriter:
             query = replace(query, after=versions[-1].place) if more else query
             await self._renew(_DELETED)
         names = [f"{type}/{id}" for type, id in gone]
-        lines = [_deletions(names[n : n + DELETED_AT_ONCE]) for n in range(0, len(names), DELETED_AT_ONCE)]
-        await self._store(_DONE, (), [_Lines(DELETED_FILE, lines)])
+        lines = [deletions(names[n : n + DELETED_AT_ONCE]) for n in range(0, len(names), DELETED_AT_ONCE)]
+        await self._store(_DONE, (), [Lines(DELETED_FILE, lines)])
 
     async def _is_gone(self, one: StoredVersion) -> bool:
         """Whether it has not come back; what is shared now but was the member's own is not in an export any more."""
@@ -308,7 +258,7 @@ class ExportWriter:
         if self._is_silent():
             await self._store(phase, (), [])
 
-    async def _store(self, phase: str, after: Sequence[Any], lines: Sequence[_Lines], *, round: int = 0) -> None:
+    async def _store(self, phase: str, after: Sequence[Any], lines: Sequence[Lines], *, round: int = 0) -> None:
         pieces = [one.piece for one in lines if one.lines]
         progress = orjson.dumps({"phase": phase, "after": after, "withheld": self._withheld}).decode()
         named, self._named = self._named, set()
@@ -321,9 +271,3 @@ def _page_size(rows: Sequence[StoredResource]) -> int:
     """How many resources the next page may have, judged by these."""
     average = sum(len(one.body) for one in rows) // len(rows) if rows else PAGE_BYTES
     return max(SMALLEST_PAGE, min(LARGEST_PAGE, PAGE_BYTES // max(1, average)))
-
-
-def _deletions(names: Sequence[str]) -> bytes:
-    """A transaction that deletes resources: https://hl7.org/fhir/R4/http.html#transaction"""
-    entries = [{"request": {"method": "DELETE", "url": name}} for name in names]
-    return orjson.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})
