@@ -40,8 +40,12 @@ Held = dict[Identity, Any]
 """What an app holds: the resource by its identity, version and all."""
 DIRECTORY = tuple(type for type, row in RESOURCES.items() if row.membership.kind is MembershipKind.DIRECTORY)
 NAMED = tuple(type for type, row in RESOURCES.items() if row.membership.kind is MembershipKind.NAMED)
-OWN = tuple(type for type in RESOURCES if type not in (*DIRECTORY, *NAMED))
 SHARED = (*DIRECTORY, *NAMED)
+TYPES = (
+    *("Patient", "Coverage", "ExplanationOfBenefit", "MedicationRequest", "Medication", "DocumentReference", "Binary"),
+    *("Provenance", "Organization", "Practitioner", "PractitionerRole"),
+)
+"""What the payer has."""
 LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
 
 
@@ -295,13 +299,13 @@ class EverythingApp(App):
 
 
 class HistoryApp(App):
-    """``[type]/_history`` of every type, the directory too; or searches to begin with."""
+    """``[type]/_history`` of every type that the payer has, the directory too; or searches to begin with."""
 
     begins_with_searches = False
 
     def sync(self) -> None:
         self.marks.clear()
-        for type in RESOURCES:
+        for type in TYPES:
             if self.begins_with_searches and not self.watermark:
                 for entries in self.pages(type):
                     self.take(entries)
@@ -341,7 +345,7 @@ class ExportApp(App):
 def served_now(world: World, patient: str) -> Held:
     """What the server shows a member: what searches of every type find."""
     found: Held = {}
-    for type in RESOURCES:
+    for type in TYPES:
         links = {"next": f"{type}?_count=200"}
         while "next" in links:
             reply = world.get(patient, links["next"])
