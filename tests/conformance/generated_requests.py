@@ -265,5 +265,14 @@ _PAGED = {"_count": ["1", "2", "5"], "_since": list(SINCE), "_elements": ["id"],
 _DATED = {"start": ["1900", f"{BORIS.month}-01", f"{ANNA.month}-11"], "end": ["2099", f"{BORIS.month}-28"]}
 SERVED = {*identities(OWN)}
 """All that the member may be served."""
-PLAIN = [Drawn("search", row.type, "GET", f"{row.type}?_count=500", None, EVERYTHING) for row in ROWS]
-"""All that there is of each type."""
+PLAIN = [
+    Drawn(kind, row.type, "GET", f"{row.type}{tail}", None, EVERYTHING)
+    for row in ROWS
+    for kind, tail in (
+        ("search", "?_count=500"),
+        ("search", "?_count=500" + "".join(f"&_include={each}" for each in row.includes)),
+        ("search", "?_count=500" + "".join(f"&_revinclude={each}" for each in row.revincludes)),
+        ("type", "/_history?_count=500"),
+    )
+]
+"""All that there is of each type, with all that it names and all that names it, and its past."""
