@@ -30,6 +30,16 @@ class TransferDefinition:
     window_hours: int = 0
     from_rollups: bool = False
 
+    @property
+    def is_app_day(self) -> bool:
+        """Whether an occasion is an app and a day, and nothing else."""
+        return set(self.occasion_columns) == {"day", "client_id"} and not self.each_answer
+
+    def occasion(self, patient: str, client_id: str, occasion: str, day: str) -> tuple[str, ...]:
+        """What names the occasion of an answer among those of its person."""
+        named = {"patient": patient, "client_id": client_id, "occasion": occasion, "day": day}
+        return tuple(named[column] for column in self.occasion_columns)
+
     def exclusions_for(self, environment: str) -> tuple[Exclusion, ...]:
         """All exclusions of a report on an environment: answers of the other environment come first.
 

@@ -1,18 +1,19 @@
-"""What a usage report is made of: the answers of its period, brought into the working tables from daily roll-ups and from rows.
+"""What a usage report is made of: the answers of its period, read from daily roll-ups and from rows.
 
 42 CFR 431.60(f) and its parallels. Exact: a day is read from its roll-up only while the ledger holds as many rows of it as it was
 rolled up from (or the rows were dropped, and the roll-up is what is left); every other day is read by row.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from server.metrics.local_days import LocalDay
 from server.metrics.periods import Period, in_order, merged, until
 from server.metrics.transfer import TransferDefinition
-from server.storage import rollups, transfer_tables, usage
+from server.metrics.usage_tally import Person, Tally
+from server.storage import period_answers, rollups, usage
 from server.storage.database import Transaction
 from server.storage.usage import COUNTED, Predicate
 
@@ -56,10 +57,11 @@ def gather(
     definition: TransferDefinition,
     predicates: Sequence[Predicate],
     knowledge: Knowledge,
+    tally: Tally,
     *,
     use_rollups: bool = True,
 ) -> Source:
-    """Fill the working tables with the answers of a period, their persons and their enrolments.
+    """Add all answers of a period to a tally.
 
     Raises RowsDroppedError when the definition needs rows that were dropped.
     """
@@ -73,17 +75,15 @@ def gather(
     _refuse_dropped(transaction, definition, by_row)
     by_row = _with_rows(transaction, by_row)
     has_rows = {day.date for day in by_row}
-    insertion = transfer_tables.fill_from_rows(predicates, definition.told_apart_by)
-    for low, high, date in in_order(by_row):
-        transaction.execute(insertion, {"low": low, "high": high, "day": date})
-    from_rollups = [date for date, is_rolled_up in is_read.items() if is_rolled_up]
-    if from_rollups:
-        transaction.execute(transfer_tables.fill_from_rollups(predicates), {"days": from_rollups})
-    transaction.execute(transfer_tables.FILL_PERSONS, {"known": knowledge.persons})
-    span = {"first": period.first, "last": period.last}
-    transaction.execute(transfer_tables.FILL_SPELLS, {"known": knowledge.enrolments, **span})
-    if definition.window_hours:
-        _roll(transaction, by_row, predicates, definition.window_hours * _HOUR)
+    with period_answers.working_table(transaction):
+        insertion = period_answers.fill_from_rows(predicates, definition.told_apart_by)
+        for low, high, date in in_order(by_row):
+            transaction.execute(insertion, {"low": low, "high": high, "day": date})
+        if definition.window_hours:
+            _roll(transaction, by_row, predicates, definition.window_hours * _HOUR, tally.merged)
+        from_rollups = [date for date, is_rolled_up in is_read.items() if is_rolled_up]
+        answers = period_answers.by_patient(predicates, rolled=bool(from_rollups))
+        tally.add_all(transaction.stream(answers, {"days": from_rollups} if from_rollups else {}))
     held = [
         usable[date].of if date in usable else rollups.day_of_ledger(transaction, date, day.spans)
         for date, day in ((day.date.isoformat(), day) for day in days)
@@ -146,21 +146,26 @@ def _with_rows(transaction: Transaction, days: Sequence[LocalDay]) -> list[Local
     return [day for day in days if day.date.isoformat() in there]
 
 
-def _roll(transaction: Transaction, days: Sequence[LocalDay], predicates: Sequence[Predicate], window: int) -> None:
-    """Put the answers that count in place again, each with the beginning of the occasion it belongs to."""
-    person = {row.patient: row.person for row in transaction.stream(transfer_tables.PERSON_BY_PATIENT)}
-    began: dict[tuple[int, str], int] = {}
+def _roll(
+    transaction: Transaction,
+    days: Sequence[LocalDay],
+    predicates: Sequence[Predicate],
+    window: int,
+    merged: Mapping[str, Person],
+) -> None:
+    """Put the answers that count in place again, each with the beginning of its occasion: row by row, in the order of time."""
+    began: dict[tuple[str | Person, str], int] = {}
     statement = usage.counted_in_order(predicates)
-    transaction.execute(transfer_tables.DELETE_COUNTED)
+    transaction.execute(period_answers.DELETE_COUNTED)
     for low, high, date in in_order(days):
         found: Counter[tuple[str, str, int]] = Counter()
         for row in transaction.stream(statement, {"low": low, "high": high}):
-            pair = person[row.patient], row.client_id
+            pair = merged.get(row.patient, row.patient), row.client_id
             if pair not in began or row.at - began[pair] > window:
                 began[pair] = row.at
             found[row.patient, row.client_id, began[pair]] += 1
         for rows in _portions(date, found):
-            transaction.execute(transfer_tables.INSERT_ANSWERS, rows)
+            transaction.execute(period_answers.INSERT_ANSWERS, rows)
 
 
 def _portions(date: str, found: Counter[tuple[str, str, int]]) -> Iterator[list[dict[str, object]]]:
