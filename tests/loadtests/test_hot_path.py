@@ -23,13 +23,13 @@ Requests/sec:   1000.00
 FAILED = "  Non-2xx or 3xx responses: 1\n"
 
 
-def hot_path(folder: Path, printed: str) -> subprocess.CompletedProcess[str]:
+def hot_path(folder: Path, printed: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run it with a program called wrk that notes whom it was to load and prints something."""
     (folder / "printed").write_text(printed)
     program = folder / "wrk"
     program.write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\n/bin/cat {folder}/printed\n')
     program.chmod(0o755)
-    command = [sys.executable, "-m", "loadtests.hot_path", "--members", "8", "--seconds", "1"]
+    command = [sys.executable, "-m", "loadtests.hot_path", "--members", "8", "--seconds", "1", *options]
     return subprocess.run(
         [*command, "--output", str(folder / "evidence" / "hot_path.md")],
         cwd=ROOT,
