@@ -23,7 +23,7 @@ from server.storage.patient_compartment import StoredResource
 _MATCH_TAIL = b',"search":{"mode":"match"}}'
 _INCLUDE_TAIL = b',"search":{"mode":"include"}}'
 _NONCE = 12
-_PLAIN = re.compile(r"[A-Za-z0-9:/,|._~*-]*")
+_PLAIN = re.compile(r"[A-Za-z0-9:/,._~*-]*")
 _BLOCK = 64
 
 
@@ -70,12 +70,12 @@ class CursorCipher:
 
 
 def query_string(pairs: Sequence[tuple[str, str]]) -> str:
-    """name=value pairs percent-encoded, readable where that is safe."""
+    """name=value pairs percent-encoded, readable where a URI allows it (RFC 3986 section 3.4: ``|`` is not among them)."""
     return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
 
 
 def _quoted(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else quote(text, safe=":/,|-._~*")
+    return text if _PLAIN.fullmatch(text) else quote(text, safe=":/,-._~*")
 
 
 def searchset(

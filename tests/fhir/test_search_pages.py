@@ -131,3 +131,9 @@ def test_a_cursor_does_not_open_for_another_type(world: World) -> None:
 def test_a_cursor_says_nothing_and_is_never_the_same(world: World) -> None:
     values = {cursor(world).partition(CURSOR)[2] for _ in range(5)}
     assert len(values) == 5
+
+
+def test_links_are_uris_whatever_was_asked(world: World) -> None:
+    """RFC 3986 section 2.2: a bar, a brace or a letter beyond ASCII stands in a URI as its percent-encoding."""
+    links = world.get("anna", "ExplanationOfBenefit?identifier=a%7Cb%7D%C3%A4&_count=1").links
+    assert links["self"] == f"{FHIR_BASE}/ExplanationOfBenefit?identifier=a%7Cb%7D%C3%A4&_count=1"
