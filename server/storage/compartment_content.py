@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, false, literal, or_, select
+from sqlalchemy import Select, and_, bindparam, false, literal, literal_column, or_, select, tuple_
 
 from server.storage.criteria import MEMBER, RESOURCE, visible
 from server.storage.database import Database
@@ -130,19 +130,20 @@ def _recent(size: int) -> Select[Any]:
 
 @lru_cache(maxsize=64)
 def _page(types: int) -> Select[Any]:
-    behind = or_(
-        RESOURCE.c.type > bindparam("after_type"),
-        and_(RESOURCE.c.type == bindparam("after_type"), RESOURCE.c.key > bindparam("after_key")),
-    )
+    """In the order of the index by member, from the place on: nothing is sorted, and nothing before the place is looked at.
+
+    The types are no column of the index to the planner (a text with nothing added), or it would look each of them up and sort.
+    """
+    of_types = RESOURCE.c.type.concat(literal_column("''")).in_([bindparam(f"t{number}") for number in range(types)])
     return (
         select(*_COLUMNS)
         .where(
             RESOURCE.c.patient == MEMBER,
-            RESOURCE.c.type.in_([bindparam(f"t{number}") for number in range(types)]),
+            tuple_(RESOURCE.c.type, RESOURCE.c.key) > tuple_(bindparam("after_type"), bindparam("after_key")),
+            of_types,
             RESOURCE.c.deleted.is_(False),
             RESOURCE.c.loaded_at > bindparam("since"),
             RESOURCE.c.loaded_at <= bindparam("until"),
-            behind,
         )
         .order_by(RESOURCE.c.type, RESOURCE.c.key)
         .limit(bindparam("limit"))
