@@ -1,0 +1,50 @@
+"""A page of everything costs the same wherever it stands: it goes by the index of the member's resources, and nothing is sorted.
+
+https://www.sqlite.org/eqp.html and https://www.postgresql.org/docs/current/using-explain.html
+"""
+
+from typing import Any
+
+from sqlalchemy import insert, text
+
+from server.specification.registry import RESOURCES
+from server.storage.compartment_content import _page
+from server.storage.database import Database
+from server.storage.schema import METADATA
+
+RESOURCE = METADATA.tables["resource"]
+TYPES = sorted(RESOURCES)
+
+
+def row(type: str, number: int) -> dict[str, Any]:
+    return {
+        "patient": "anna",
+        "type": type,
+        "id": f"{number}",
+        "version": "1",
+        "last_updated": 1,
+        "loaded_at": 1,
+        "deleted": False,
+        "hash": b"",
+        "body": b"{}",
+    }
+
+
+def test_nothing_is_sorted_for_a_page(database: Database) -> None:
+    values = {"patient": "anna", "since": 0, "until": 2, "limit": 33, "after_type": TYPES[3], "after_key": 100}
+    values |= {f"t{number}": type for number, type in enumerate(TYPES)}
+    with database.transaction() as transaction:
+        transaction.execute(insert(RESOURCE), [row(type, number) for type in TYPES[2:6] for number in range(500)])
+        compiled = _page(len(TYPES)).compile(transaction.connection)
+        sent: Any = compiled.construct_params(values)
+        if database.is_sqlite:
+            sent = tuple(sent[name] for name in compiled.positiontup or ())  # type: ignore[attr-defined]
+            asked = f"EXPLAIN QUERY PLAN {compiled}"
+        else:
+            transaction.execute(text("ANALYZE resource"))
+            asked = f"EXPLAIN {compiled}"
+        told = transaction.connection.exec_driver_sql(asked, sent).all()
+    plan = "\n".join(str(line) for line in told)
+    assert "resource_by_member" in plan, plan
+    assert "B-TREE" not in plan.replace("COVERING", ""), plan
+    assert "Sort" not in plan, plan
