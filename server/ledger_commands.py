@@ -108,6 +108,8 @@ def _until(month: str | None, to: str | None) -> int:
 
 
 def _anchor(database: "Database", until: int) -> None:
+    from sqlalchemy.exc import IntegrityError
+
     from server.storage.ledger_anchors import BrokenChainError, keep, unanchored
 
     try:
@@ -116,8 +118,11 @@ def _anchor(database: "Database", until: int) -> None:
     except BrokenChainError as error:
         print(error)
         raise typer.Exit(1) from error
-    with database.transaction() as transaction:
-        keep(transaction, made)
+    try:
+        with database.transaction() as transaction:
+            keep(transaction, made)
+    except IntegrityError as error:
+        raise CommandError("somebody else has anchored the ledger in this very moment; nothing is lost") from error
     for period in made:
         print(f"Anchored {period}: {period.rows:,} rows of {len(period.anchors):,} writers, {period.digest.hex()}")
     if not made:
@@ -226,6 +231,7 @@ def drop_months(
     """
     from server import clock
     from server.storage import ledger_retention
+    from server.storage.database import DatabaseUnavailableError
     from server.storage.ledger_partitions import Month
 
     with migrated_database() as (database, settings):
@@ -247,7 +253,12 @@ def drop_months(
                     raise CommandError(f"nothing was dropped: {hindrances[0]}{more}")
         writer = event_ledger(database)
         for month in months:
-            rows = ledger_retention.drop(database, writer, month, settings.environment)
+            try:
+                rows = ledger_retention.drop(database, writer, month, settings.environment)
+            except DatabaseUnavailableError as error:
+                raise CommandError(
+                    f"{month} could not be dropped; try again when nobody reads all of the ledger: {error}"
+                ) from error
             print(f"Dropped {month}: {rows:,} rows.")
     if not months:
         print(f"There is nothing before {limit}.")

@@ -12,7 +12,7 @@ from server.metrics.local_days import LocalDay, local_days
 from server.settings import Settings
 from server.storage import anchors_file, rollups
 from server.storage.database import Transaction
-from server.storage.ledger_anchors import Anchored, Period, first_row, periods, rows_in_chain_order
+from server.storage.ledger_anchors import Anchored, Period, first_and_last_row, periods, rows_in_chain_order
 from server.storage.ledger_retention import dropped_too_early
 from server.storage.ledger_verification import breaks as breaks_of_rows
 from server.storage.ledger_verification import breaks_of_periods, differences
@@ -49,15 +49,16 @@ def health(transaction: Transaction, settings: Settings) -> LedgerHealth:
 
 
 def ledger_days(transaction: Transaction, settings: Settings) -> Iterator[LocalDay]:
-    """The local days from that of the ledger's first row to the last that has been over for an hour."""
-    first, over = first_row(transaction), clock.now_microseconds() - SAFETY
-    if first is None:
+    """The local days from that of the ledger's first row to that of its last, as far as they have been over for an hour."""
+    bounds, over = first_and_last_row(transaction), clock.now_microseconds() - SAFETY
+    if bounds is None:
         return
+    first, last = bounds
     zone = settings.time_zone
-    first_year, last_year = (clock.from_microseconds(at).astimezone(zone).year for at in (first, max(first, over)))
+    first_year, last_year = (clock.from_microseconds(at).astimezone(zone).year for at in bounds)
     for year in range(first_year, last_year + 1):
         for day in local_days(zone, year):
-            if day.spans[-1][1] > first and day.spans[-1][1] <= over:
+            if day.spans[-1][1] > first and day.spans[0][0] <= last and day.spans[-1][1] <= over:
                 yield day
 
 

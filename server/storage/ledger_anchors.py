@@ -172,10 +172,10 @@ def keep(transaction: Transaction, made: Iterable[Period]) -> None:
             transaction.execute(insert(ANCHOR), one_by_one)
 
 
-def first_row(transaction: Transaction) -> int | None:
-    """When the ledger's first row was written; None without any."""
-    at: int | None = transaction.scalar(select(func.min(LEDGER.c.at)))
-    return at
+def first_and_last_row(transaction: Transaction) -> tuple[int, int] | None:
+    """When the ledger's first and last rows were written; None without any."""
+    first = transaction.scalar(select(func.min(LEDGER.c.at)))
+    return None if first is None else (first, transaction.scalar(select(func.max(LEDGER.c.at))))
 
 
 def extent(transaction: Transaction) -> tuple[int, int]:

@@ -246,9 +246,9 @@ class AuthorizationEvent(SQLModel, table=True):
 
 
 class LedgerRow(SQLModel, table=True):
-    """Append-only, hash-chained per writer. One row per answer, grant, revocation, app decision or refusal.
+    """Append-only, hash-chained per writer. One row per answer, grant, revocation, app decision or refusal, and per dropped month.
 
-    ``kind``: answer | grant | revocation | app | refusal. ``environment`` is production only if deployment, client and member all
+    ``kind``: answer | grant | revocation | app | refusal | ledger. ``environment`` is production only if deployment, client and member all
     were. ``resources`` counts patient-specific resources in the answer. ``hash`` covers the previous hash and this row.
 
     On PostgreSQL it is partitioned by month (see ``ledger_partitions``), which is why ``at`` is in the key: a sequence is one writer's own

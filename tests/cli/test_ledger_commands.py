@@ -304,6 +304,22 @@ def test_a_drop_that_was_interrupted_is_finished_by_the_next(patient_access: Pat
     assert min(row.at for row in all_rows(filled)) >= START + 2 * DAY
 
 
+def test_a_month_is_not_dropped_while_somebody_reads_the_ledger(
+    patient_access: PatientAccess, filled: Database
+) -> None:
+    prepared(patient_access, filled)
+    if filled.is_sqlite:
+        return  # there readers and writers do not wait for each other
+    with at(A_YEAR_LATER):
+        with filled.reading() as transaction:
+            transaction.all(select(LEDGER.c.at).limit(1))
+            outcome = patient_access("ledger", "drop", "--before", "2026-11")
+        assert outcome.code == 2
+        assert "2026-10 could not be dropped; try again" in outcome.err
+        assert not ledger_rows(filled, kind="ledger")
+        assert patient_access("ledger", "drop", "--before", "2026-11").code == 0
+
+
 def test_the_ledger_is_kept_as_long_as_the_setting_says(patient_access: PatientAccess, filled: Database) -> None:
     prepared(patient_access, filled)
     with at(A_YEAR_LATER):
