@@ -4,12 +4,11 @@
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from server.metrics.transfer import TransferDefinition
+from server.storage.period_answers import GROUP, PART
 from server.storage.usage import COUNTED
 
 Person = tuple[str, str]
@@ -36,78 +35,109 @@ class Tally:
         self.by_app: dict[str, Frequencies] = defaultdict(Counter)
         self.excluded: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
         self._definition = definition
+        self._is_app_day = definition.is_app_day
         self._enrolled = enrolled
 
     def add_all(self, rows: Iterable[Any]) -> None:
         """Add the rows of ``period_answers.by_patient``."""
-        of_merged: dict[Person, list[Any]] = defaultdict(list)
-        for patient, answers in groupby(rows, key=attrgetter("patient")):
-            if patient in self.merged:
-                of_merged[self.merged[patient]].extend(answers)
+        of_merged: dict[Person, list[_Group]] = defaultdict(list)
+        merged, enrolled = self.merged, self._enrolled
+        for patient, text in rows:
+            spells = enrolled.get(patient, ())
+            groups = [_Group(patient, spells, *group.split(PART)) for group in text.split(GROUP)]
+            if patient in merged:
+                of_merged[merged[patient]].extend(groups)
             else:
-                self._add_person(list(answers), is_nobody=not patient)
+                self._add_person(groups, is_one=True)
         for several in of_merged.values():
-            self._add_person(several)
+            self._add_person(several, is_one=False)
 
-    def _add_person(self, rows: Sequence[Any], *, is_nobody: bool = False) -> None:
-        counted = [row for row in rows if row.outcome == COUNTED]
-        if len(counted) != len(rows):
-            left_out: Counter[int] = Counter()
-            for row in rows:
-                if row.outcome != COUNTED:
-                    left_out[row.outcome] += int(row.answers)
-            for outcome, answers in left_out.items():
-                found = self.excluded[outcome]
-                found[0] += answers
-                found[1] += not is_nobody
-                found[2] += not is_nobody and not counted
+    def _add_person(self, groups: list["_Group"], *, is_one: bool) -> None:
+        counted = [group for group in groups if group.outcome == _COUNTED]
+        if len(counted) != len(groups):
+            self._add_excluded(groups, is_counted=bool(counted))
         if not counted:
             return
-        self.transfers += sum(int(row.answers) for row in counted)
-        kinds: tuple[Any, ...] = (self.total, self.by_place, self.by_month, self.by_app)
-        for kind, numbers in zip(kinds, self._occasions(counted), strict=True):
+        for group in counted:
+            self.transfers += int(group.answers)
+        if is_one and self._is_app_day:
+            total, places, months, apps = _app_days(counted)
+        else:
+            total, places, months, apps = self._occasions(counted)
+        self.total[total] += 1
+        kinds: tuple[tuple[Any, Any], ...] = (self.by_place, places), (self.by_month, months), (self.by_app, apps)
+        for kind, numbers in kinds:
             for name, number in numbers.items():
-                (kind if kind is self.total else kind[name])[number] += 1
+                kind[name][number] += 1
 
-    def _occasions(self, rows: Sequence[Any]) -> tuple[Mapping[Any, int], ...]:
-        """The occasions of one person: in all (under ''), by place, by month and by app."""
-        if self._definition.is_app_day and len({row.patient for row in rows}) == 1:
-            return self._app_days(rows)
+    def _add_excluded(self, groups: list["_Group"], *, is_counted: bool) -> None:
+        left_out: Counter[int] = Counter()
+        for group in groups:
+            if group.outcome != _COUNTED:
+                left_out[int(group.outcome)] += int(group.answers)
+        is_person = groups[0].patient != ""
+        for outcome, answers in left_out.items():
+            found = self.excluded[outcome]
+            found[0] += answers
+            found[1] += is_person
+            found[2] += is_person and not is_counted
+
+    def _occasions(self, groups: list["_Group"]) -> "_Numbers":
+        """The occasions of one person, whatever the definition and however many Patient ids they have."""
         weight: dict[Any, int] = {}
-        where: tuple[defaultdict[Any, set[Any]], ...] = tuple(defaultdict(set) for _ in range(4))
-        total, places, months, apps = where
-        for row in rows:
-            spells = self._enrolled.get(row.patient, ())
-            for day, answers in _days(row.days):
-                occasion = self._definition.occasion(row.patient, row.client_id, row.occasion, day)
+        places, months, apps = defaultdict(set), defaultdict(set), defaultdict(set)
+        for group in groups:
+            for day, answers in _days(group.days):
+                occasion = self._definition.occasion(group.patient, group.client_id, group.occasion, day)
                 weight[occasion] = answers if self._definition.each_answer else 1
-                total[""].add(occasion)
                 months[day[:2]].add(occasion)
-                apps[row.client_id].add(occasion)
-                for place in _places(spells, day):
+                apps[group.client_id].add(occasion)
+                for place in _places(group.spells, day):
                     places[place].add(occasion)
-        return tuple(
-            {name: sum(weight[occasion] for occasion in occasions) for name, occasions in kind.items()}
-            for kind in where
-        )
 
-    def _app_days(self, rows: Sequence[Any]) -> tuple[Mapping[Any, int], ...]:
-        """The same for the most frequent case: one Patient id, an occasion for each app and day."""
-        spells = self._enrolled.get(rows[0].patient, ())
-        whole = {place for place, start, until in spells if start == FIRST and until == LAST}
-        is_simple = bool(whole) and len(whole) == len({place for place, _, _ in spells})
-        places: Counter[int] = Counter()
-        months: Counter[str] = Counter()
-        apps: Counter[str] = Counter()
-        for row in rows:
-            days = {token[:5] for token in row.days.split(",")}
-            apps[row.client_id] += len(days)
-            for day in days:
-                months[day[:2]] += 1
-                if not is_simple:
-                    places.update(_places(spells, day))
-        total = sum(apps.values())
-        return {"": total}, dict.fromkeys(whole, total) if is_simple else places, months, apps
+        def summed(kind: Mapping[Any, set[Any]]) -> dict[Any, int]:
+            return {name: sum(weight[occasion] for occasion in occasions) for name, occasions in kind.items()}
+
+        return sum(weight.values()), summed(places), summed(months), summed(apps)
+
+
+class _Group(NamedTuple):
+    """The answers of a patient that agree in outcome, app and what else tells occasions apart."""
+
+    patient: str
+    spells: Spells
+    outcome: str
+    client_id: str
+    occasion: str
+    answers: str
+    days: str
+
+
+_Numbers = tuple[int, Mapping[int, int], Mapping[str, int], Mapping[str, int]]
+"""The occasions of a person: in all, by place, by month, by app."""
+_COUNTED = str(COUNTED)
+
+
+def _app_days(groups: list[_Group]) -> _Numbers:
+    """The most frequent case: one Patient id, and an occasion for each app and day. No app comes twice."""
+    spells = groups[0].spells
+    whole = {place for place, start, until in spells if start == FIRST and until == LAST}
+    is_simple = bool(whole) and len(whole) == len({place for place, _, _ in spells})
+    places: dict[int, int] = {}
+    months: dict[str, int] = {}
+    apps: dict[str, int] = {}
+    total = 0
+    for group in groups:
+        days = set(group.days.split(","))
+        apps[group.client_id] = len(days)
+        total += len(days)
+        for day in days:
+            month = day[:2]
+            months[month] = months.get(month, 0) + 1
+            if not is_simple:
+                for place in _places(spells, day):
+                    places[place] = places.get(place, 0) + 1
+    return total, dict.fromkeys(whole, total) if is_simple else places, months, apps
 
 
 FIRST, LAST = "01-01", "12-31"
@@ -118,7 +148,7 @@ def _days(tokens: str) -> Iterator[tuple[str, int]]:
     found: Counter[str] = Counter()
     for token in tokens.split(","):
         day, _, answers = token.partition(":")
-        found[day] += int(answers)
+        found[day] += int(answers or 1)
     return iter(found.items())
 
 

@@ -1,7 +1,7 @@
 """The answers of a report's period, brought together by patient: from daily roll-ups, and from rows by way of a temporary table.
 
-The database groups, so that what crosses the wire is a line for each patient and app, not for each answer; it comes in the order of
-patients, so that a report holds one person at a time. https://www.postgresql.org/docs/current/functions-aggregate.html
+The database groups, so that what crosses the wire is a line for each patient, not for each answer, and a report holds one person at a
+time. https://www.postgresql.org/docs/current/functions-aggregate.html
 """
 
 from collections.abc import Iterator, Sequence
@@ -88,11 +88,12 @@ def fill_from_rows(predicates: Sequence[Predicate], occasion: str = "") -> Execu
     return insert(ANSWERS).from_select(list(ANSWERS.columns.keys()), rows)
 
 
-def by_patient(predicates: Sequence[Predicate], *, rolled: bool) -> Select[Any]:
-    """All answers of the period: rows (patient, outcome, client_id, occasion, days, answers), each patient's one after another.
+def by_patient(predicates: Sequence[Predicate], *, rolled: bool, numbered: bool) -> Select[Any]:
+    """All answers of the period: rows (patient, groups), one for each patient.
 
-    ``days``: ``05-04:12,05-05:7``, a local day (month and day) and its answers, as often as it comes. ``rolled``: those of the
-    rolled-up days ``:days`` too.
+    ``groups``: joined by GROUP, each of outcome, app, what else tells occasions apart, answers, and local days (``05-04``) joined by
+    PART; days are joined by commas, one as often as it comes, and if ``numbered`` with its answers (``05-04:12``). ``rolled``: those of
+    the rolled-up days ``:days`` too.
     """
     held: Any = select(ANSWERS)
     if rolled:
@@ -100,11 +101,27 @@ def by_patient(predicates: Sequence[Predicate], *, rolled: bool) -> Select[Any]:
         named: tuple[Any, ...] = day.c.patient, day.c.client_id, _EMPTY.label("occasion"), day.c.answers
         held = union_all(held, select(outcome(predicates, day.c).label("outcome"), day.c.day, *named))
     answer = held.subquery().c
-    token = func.substr(answer.day, 6).op("||")(literal_column("':'")).op("||")(cast(answer.answers, Text))
+    date: ColumnElement[str] = func.substr(answer.day, 6)
+    if numbered:
+        date = _joined(date, ":", cast(answer.answers, Text))
     grouped = answer.patient, answer.outcome, answer.client_id, answer.occasion
-    days = func.aggregate_strings(token, ",").label("days")
-    rows = select(*grouped, days, func.sum(answer.answers).label("answers")).group_by(*grouped)
-    return rows.order_by(answer.patient)
+    sums = func.sum(answer.answers).label("answers"), func.aggregate_strings(date, ",").label("days")
+    group = select(*grouped, *sums).group_by(*grouped).subquery().c
+    texts = cast(group.outcome, Text), group.client_id, group.occasion, cast(group.answers, Text), group.days
+    whole = func.aggregate_strings(_joined(texts[0], *[piece for text in texts[1:] for piece in (PART, text)]), GROUP)
+    return select(group.patient, whole.label("groups")).group_by(group.patient)
+
+
+PART, GROUP = "\x1f", "\x1e"
+"""No client id or grant id has a control character (RFC 6749 appendix A.1)."""
+
+
+def _joined(first: Any, *others: Any) -> ColumnElement[str]:
+    for piece in others:
+        text = literal_column(f"'{piece}'") if isinstance(piece, str) else piece
+        first = first.op("||")(text)
+    joined: ColumnElement[str] = first
+    return joined
 
 
 def merged_patients() -> Select[Any]:
