@@ -47,9 +47,7 @@ class CompartmentContent:
         behind: list[StoredResource] = []
         place: Place | None = after
         while place is not None:
-            rows = await self._database.fetch(
-                _page(len(types)), values | {"after_type": place[0], "after_key": place[1]}
-            )
+            rows = await self._rows(len(types), values | {"after_type": place[0], "after_key": place[1]})
             some = [StoredResource._make(row) for row in rows[:count]]
             place = (some[-1].type, some[-1].key) if len(rows) > count else None
             if all(view(type) == () for type in types):
@@ -70,9 +68,14 @@ class CompartmentContent:
         """The same before any view, so that it costs no more than a page of rows: for who looks at each page with ``in_view``."""
         values: dict[str, Any] = {"patient": self.patient, "since": since, "until": until, "limit": count + 1}
         values |= {"after_type": after[0], "after_key": after[1]} | {f"t{n}": type for n, type in enumerate(types)}
-        rows = await self._database.fetch(_page(len(types)), values)
+        rows = await self._rows(len(types), values)
         found = [StoredResource._make(row) for row in rows[:count]]
         return found, (found[-1].type, found[-1].key) if len(rows) > count else None
+
+    async def _rows(self, types: int, values: dict[str, Any]) -> Sequence[Any]:
+        """A page's rows: of the few that a sync asks for by when they were loaded, of many by where they stand."""
+        is_little = bool(values["since"]) and await self._database.fetch_one(_MUCH, values) is None
+        return await self._database.fetch(_page(types, by_load=is_little), values)
 
     async def named(self, references: Collection[tuple[str, str]], view: View) -> list[StoredResource]:
         """Of (type, id) references those to current resources of the directory, or that belong to whoever names them."""
@@ -128,24 +131,41 @@ def _recent(size: int) -> Select[Any]:
     )
 
 
+_MUCH = (
+    select(RESOURCE.c.key)
+    .where(
+        RESOURCE.c.patient == MEMBER,
+        RESOURCE.c.loaded_at > bindparam("since"),
+        RESOURCE.c.loaded_at <= bindparam("until"),
+    )
+    .offset(2_000)
+    .limit(1)
+)
+"""Whether so much of the member was loaded since that to sort it for every page costs more than to pass over what was not."""
+
+
 @lru_cache(maxsize=64)
-def _page(types: int) -> Select[Any]:
+def _page(types: int, *, by_load: bool = False) -> Select[Any]:
     """In the order of the index by member, from the place on: nothing is sorted, and nothing before the place is looked at.
 
     The types are no column of the index to the planner (a text with nothing added), or it would look each of them up and sort.
+    ``by_load``: what was loaded since is looked up instead, and sorted, which is cheap if it is little.
     """
-    of_types = RESOURCE.c.type.concat(literal_column("''")).in_([bindparam(f"t{number}") for number in range(types)])
+    type = RESOURCE.c.type.concat(literal_column("''"))
+    key = RESOURCE.c.key + literal_column("0") if by_load else RESOURCE.c.key
+    place = tuple_(type if by_load else RESOURCE.c.type, key)
+    of_types = type.in_([bindparam(f"t{number}") for number in range(types)])
     return (
         select(*_COLUMNS)
         .where(
             RESOURCE.c.patient == MEMBER,
-            tuple_(RESOURCE.c.type, RESOURCE.c.key) > tuple_(bindparam("after_type"), bindparam("after_key")),
+            place > tuple_(bindparam("after_type"), bindparam("after_key")),
             of_types,
             RESOURCE.c.deleted.is_(False),
             RESOURCE.c.loaded_at > bindparam("since"),
             RESOURCE.c.loaded_at <= bindparam("until"),
         )
-        .order_by(RESOURCE.c.type, RESOURCE.c.key)
+        .order_by(*place.clauses)
         .limit(bindparam("limit"))
     )
 
