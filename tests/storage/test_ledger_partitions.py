@@ -8,11 +8,15 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import text
+from alembic import command
+from sqlalchemy import insert, text
 
 from server import clock
+from server.settings import Settings
 from server.storage import ledger_partitions, migrate
 from server.storage.database import Database
+from server.storage.ledger import LEDGER
+from server.storage.ledger_anchors import rows_in_chain_order
 from server.storage.ledger_partitions import Month, ensure, keep_ahead, partitions
 from server.storage.ledger_verification import verify
 from tests.storage.ledgers import all_rows, chain, write
@@ -121,28 +125,19 @@ def test_a_server_that_may_not_make_them_goes_on(database: Database, caplog: pyt
     assert "the ledger's partitions cannot be made" in caplog.text
 
 
-def test_migration_moves_the_rows_of_a_ledger_that_was_not_partitioned(database: Database) -> None:
+def test_migration_moves_the_rows_of_a_ledger_that_was_not_partitioned(empty_database_url: str) -> None:
+    database = Database(Settings(database_url=empty_database_url))
     rows = [*chain([AT - 400 * 86_400 * SECOND, AT]), *chain([AT + SECOND])]
-    write(database, rows)
-    before = [tuple(row) for row in all_rows(database)]
-    with database.transaction() as transaction:  # as v0004 left it
-        for statement in (
-            *("CREATE TABLE ledger_before AS SELECT * FROM ledger", "DROP TABLE ledger"),
-            "ALTER TABLE ledger_before RENAME TO ledger",
-            "CREATE INDEX ledger_by_time ON ledger (at)",
-            "CREATE INDEX ledger_by_patient ON ledger (patient, at)",
-            *(
-                []
-                if database.is_sqlite
-                else ["ALTER TABLE ledger ADD CONSTRAINT ledger_pkey PRIMARY KEY (writer, sequence)"]
-            ),
-            *(f"DROP TABLE {table}" for table in ("ledger_period", "ledger_anchor", "ledger_day", "ledger_day_built")),
-            *(f"DROP TABLE {table}" for table in ("stored_report", "account_role")),
-            "UPDATE alembic_version SET version_num = '0004'",
-        ):
-            transaction.execute(text(statement))
+    with database.transaction() as transaction:
+        configuration = migrate._configuration()
+        configuration.attributes["connection"] = transaction.connection
+        command.upgrade(configuration, "0004")
+        transaction.execute(insert(LEDGER), rows)
+        before = [tuple(row) for row in transaction.all(rows_in_chain_order())]
     assert migrate.upgrade(database)[0] == "0005"
     assert [tuple(row) for row in all_rows(database)] == before
+    assert len(before) == 3
     assert verify(all_rows(database)) == []
     if not database.is_sqlite:
         assert stand_in(database) == {"ledger_2030_11": 1, "ledger_2031_12": 1, "ledger_2032_01": 1}
+    database.engine.dispose()
