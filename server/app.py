@@ -25,7 +25,16 @@ from server.authorization.registration import Registrations
 from server.authorization.registration_routes import create_registration_router
 from server.fhir.application import FHIRApplication
 from server.fhir.routing import Receive, Scope, Send
-from server.pages import account, developer_pages, front_door, health, openapi, register_app, try_page
+from server.pages import (
+    access_history_page,
+    account,
+    developer_pages,
+    front_door,
+    health,
+    openapi,
+    register_app,
+    try_page,
+)
 from server.pages.nothing_here import answer_for_nothing
 from server.settings import Settings
 from server.storage.database import Database
@@ -65,6 +74,7 @@ class Application:
         self.web.include_router(create_registration_router(registrations))
         self.web.include_router(front_door.create_router(settings))
         self.web.include_router(account.create_router(self.database, settings, self.ledger))
+        self.web.include_router(access_history_page.create_router(self.database, settings))
         self.web.include_router(try_page.create_router(self.database, settings))
         self.web.include_router(developer_pages.create_router(settings))
         self.web.include_router(health.create_router(self.database, settings))

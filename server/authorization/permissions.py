@@ -72,6 +72,10 @@ class Permissions:
         """Whether an interaction on a type is allowed: 'r' read, vread and included, 's' search-type."""
         return interaction_letter in self._wildcard or interaction_letter in self._letters.get(resource_type, "")
 
+    def permits_by_name(self, resource_type: str, interaction_letter: str) -> bool:
+        """The same by a scope that names the type: a wildcard does not."""
+        return interaction_letter in self._letters.get(resource_type, "")
+
     def criteria(self, resource_type: str, interaction_letter: str) -> tuple[Criterion, ...]:
         """What resources of a type must meet for an interaction that is permitted on it; () : any will do."""
         return self._criteria.get((resource_type, interaction_letter), ())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from server.authorization import scope_criteria
 from server.authorization.scope_criteria import Conditions
+from server.specification.audit import AUDIT_TYPES
 from server.specification.definition import READ, SEARCH_TYPE, VREAD
 from server.specification.registry import RESOURCES
 from server.specification.standards import CONSENT_CATEGORIES, LAUNCH_SCOPES
@@ -122,15 +123,18 @@ class _Registered:
         self.contexts = contexts
         self.anything = not self.words and contexts is not SYSTEM_CONTEXTS
         self._scopes = [
-            one for one in parsed(scope, contexts) if one.resource_type == WILDCARD or one.resource_type in RESOURCES
+            one for one in parsed(scope, contexts) if one.resource_type in (WILDCARD, *RESOURCES, *AUDIT_TYPES)
         ]
 
     def parts(self, scope: ResourceScope, resource_type: str) -> list[ResourceScope]:
         """What the registration leaves of a scope for a type ('*' : for every type): without new conditions first."""
         letters = served_letters(resource_type)
-        if self.anything:
+        if self.anything and resource_type not in AUDIT_TYPES:
             return _listed(scope.cut(resource_type, letters))
-        about = [one for one in self._scopes if one.resource_type in (WILDCARD, resource_type)]
+        if resource_type in AUDIT_TYPES and self.contexts is not SYSTEM_CONTEXTS:
+            return []  # a member's token never reads what others were answered
+        wildcard = () if resource_type in AUDIT_TYPES else (WILDCARD,)
+        about = [one for one in self._scopes if one.resource_type in (*wildcard, resource_type)]
         free = "".join(one.letters for one in about if not one.conditions)
         whole = scope.cut(resource_type, "".join(letter for letter in letters if letter in free))
         parts = _listed(whole)
@@ -207,7 +211,11 @@ def _left(word: str, asked: ResourceScope, categories: Collection[str]) -> Itera
 
 def served_letters(resource_type: str) -> str:
     """The interaction letters served on a type ('*' : on any type), '' for a type that is not served."""
-    rows = RESOURCES.values() if resource_type == WILDCARD else filter(None, [RESOURCES.get(resource_type)])
+    rows = (
+        RESOURCES.values()
+        if resource_type == WILDCARD
+        else filter(None, [(RESOURCES | AUDIT_TYPES).get(resource_type)])
+    )
     served = {INTERACTION_LETTERS.get(interaction, "") for row in rows for interaction in row.interactions}
     return "".join(letter for letter in LETTERS if letter in served)
 

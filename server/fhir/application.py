@@ -19,6 +19,7 @@ from server.authorization.access import (
 from server.authorization.enrolment import DISENROLLED, NOT_SERVED
 from server.fhir import error_codes
 from server.fhir.answer import Answer, headers_of, respond
+from server.fhir.audit_search import AuditEvents
 from server.fhir.bundle import CursorCipher
 from server.fhir.conditions import Conditions
 from server.fhir.deprecation import deprecation
@@ -36,6 +37,7 @@ from server.fhir.representation import WHOLE, Representation, presentation, pret
 from server.fhir.routing import Receive, Request, Route, Scope, Send, route
 from server.fhir.withholding import detail as withheld_detail
 from server.settings import Settings
+from server.specification.audit import AUDIT_TYPES
 from server.specification.definition import (
     EXPORT_CANCEL,
     EXPORT_FILE,
@@ -60,6 +62,7 @@ TOKEN_REFUSED = {
     NOT_SERVED: error_codes.LINE_OF_BUSINESS_NOT_SERVED,
 }
 _LETTER = {READ: "r", VREAD: "r", HISTORY_INSTANCE: "r", HISTORY_TYPE: "s", SEARCH_TYPE: "s"}
+_INSUFFICIENT = {"www-authenticate": 'Bearer error="insufficient_scope"'}
 logger = logging.getLogger("patient_access.fhir")
 
 
@@ -78,6 +81,7 @@ class FHIRApplication:
         self._histories = Histories(database, settings, cursors)
         self._everything = Everything(database, settings, cursors)
         self._named_member = NamedMember(database, settings)
+        self._audit_events = AuditEvents(database, settings, cursors, self._named_member)
         self.export_runner = ExportRunner(database, settings)
         self._exports = Exports(database, settings, self._named_member, self.export_runner)
         self._public = PublicMetadata(settings, metadata)
@@ -183,6 +187,14 @@ class FHIRApplication:
         type = found.type
         if found.operation is EVERYTHING or found.operation is EXPORT:
             return  # asked of every type that the token permits
+        if type in AUDIT_TYPES:
+            if access.actor == SYSTEM and access.permissions.permits_by_name(type, _LETTER[found.interaction]):
+                return
+            raise FHIRError(
+                error_codes.SCOPE_MISSING,
+                f"Only a client's own token with the scope system/{type}.rs reads {type}.",
+                _INSUFFICIENT,
+            )
         if not type or access.permissions.permits(type, _LETTER.get(found.interaction, "s")):
             return  # what is of no one type is asked of those that the token permits
         if found.interaction == READ and f"{type}/{found.id}" == access.fhir_user:
@@ -191,7 +203,7 @@ class FHIRApplication:
         raise FHIRError(
             error_codes.SCOPE_MISSING,
             f"The token's scopes do not allow {found.interaction} on {type}; ask for {context}/{type}.rs.",
-            {"www-authenticate": 'Bearer error="insufficient_scope"'},
+            _INSUFFICIENT,
         )
 
     async def _permitted(self, request: Request, found: Route, pairs: list[tuple[str, str]], access: Access) -> Answer:
@@ -206,6 +218,10 @@ class FHIRApplication:
     ) -> Answer:
         definition = found.definition
         strict = b"handling=strict" in request.header(b"prefer").translate(None, b' "').lower()
+        if definition is not None and definition.type in AUDIT_TYPES:
+            if found.interaction == READ:
+                return await self._audit_events.read(found.id, access, written)
+            return await self._audit_events.search(pairs, access, request.id, written, strict=strict)
         if found.operation is EXPORT or found.interaction in (EXPORT_STATUS, EXPORT_FILE, EXPORT_CANCEL):
             return await self._exports.of(request, found, pairs, access, strict=strict)
         if definition is None or found.interaction in (HISTORY_INSTANCE, HISTORY_TYPE):

@@ -11,6 +11,7 @@ import orjson
 from server import __version__, clock
 from server.fhir.definitions import MEMBER, documentation_of
 from server.settings import Settings
+from server.specification.audit import AUDIT_TYPES
 from server.specification.combinations import combinations
 from server.specification.definition import HISTORY_SYSTEM, READ, SEARCH_TYPE, VREAD, ResourceDefinition
 from server.specification.definitional import (
@@ -64,6 +65,7 @@ def capability_statement(settings: Settings, oauth_uris: Mapping[str, str]) -> b
                     "resource": [
                         *(_resource(definition) for definition in RESOURCES.values()),
                         *(_definition_type(definition) for definition in DEFINITION_TYPES.values()),
+                        *(_audit_type(definition) for definition in AUDIT_TYPES.values()),
                     ],
                     "interaction": [{"code": HISTORY_SYSTEM}],
                     "compartment": [f"{settings.fhir_base}/{COMPARTMENT_DEFINITION.type}/{MEMBER}"],
@@ -140,5 +142,18 @@ def _definition_type(definition: DefinitionType) -> dict[str, Any]:
         "searchParam": [
             {"name": parameter.code, "definition": parameter.canonical, "type": parameter.type}
             for parameter in definition.parameters
+        ],
+    }
+
+
+def _audit_type(definition: ResourceDefinition) -> dict[str, Any]:
+    return {
+        "type": definition.type,
+        "documentation": f"{definition.title}. Only by a client's own token with the scope system/{definition.type}.rs; never a member's.",
+        "interaction": [{"code": code} for code in definition.interactions],
+        "versioning": "no-version",
+        "searchParam": [
+            {"name": parameter.code, "definition": parameter.canonical, "type": str(parameter.type)}
+            for parameter in definition.search_parameters
         ],
     }

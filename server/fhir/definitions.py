@@ -10,6 +10,7 @@ from typing import Any
 
 from server.fhir.search_values import MISSING, MODIFIERS, names_member
 from server.settings import Settings
+from server.specification.audit import AUDIT_TYPES
 from server.specification.definition import (
     ANY_TYPE,
     DATE_COMPARATORS,
@@ -74,7 +75,7 @@ def documentation_of(parameter: SearchParameter) -> str:
 
 def _search_parameters() -> Iterator[Resource]:
     told: dict[str, _Told] = {}
-    for row in RESOURCES.values():
+    for row in (*RESOURCES.values(), *AUDIT_TYPES.values()):
         for parameter in row.search_parameters:
             said = told.setdefault(
                 parameter.canonical,

@@ -46,6 +46,11 @@ class NamedMember:
             raise FHIRError(MEMBER_NOT_NAMED, _how(definition))
         return await self._for(access, named.pop() if len(named) == 1 else "")
 
+    async def for_member(self, access: Access, member: str) -> Access:
+        """Access in the ledger to the member of an id ('' : to nobody), whether there is one or not."""
+        _check(access)
+        return await self._for(access, member)
+
     async def _for(self, access: Access, member: str) -> Access:
         if not member:
             return access

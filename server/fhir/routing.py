@@ -12,6 +12,7 @@ import orjson
 from server.fhir import error_codes
 from server.fhir.negotiation import is_our_version
 from server.fhir.outcomes import FHIRError
+from server.specification.audit import AUDIT_TYPES
 from server.specification.definition import (
     EXPORT_CANCEL,
     EXPORT_FILE,
@@ -146,7 +147,7 @@ def route(method: str, path: str) -> Route:
         return Route(HISTORY_SYSTEM, None)
     if parts[0] == EXPORT_PATH and len(parts) in (2, 3):
         return _export_route(method, path, parts[1], parts[2] if len(parts) == 3 else "")
-    definition = RESOURCES.get(parts[0])
+    definition = RESOURCES.get(parts[0]) or AUDIT_TYPES.get(parts[0])
     if definition is None:
         served = ", ".join(RESOURCES)
         raise FHIRError(

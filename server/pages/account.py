@@ -18,6 +18,7 @@ from server.authorization.plain_words import why_ended, why_unavailable
 from server.authorization.steps import SIGN_IN
 from server.authorization.tokens import end_grant, find_grant
 from server.authorization.web_page import WebPages
+from server.pages.access_history_page import MemberNames
 from server.pages.shared_grants import member_apps
 from server.settings import Settings
 from server.storage.database import Database
@@ -30,6 +31,7 @@ STOP = discovery.ACCOUNT + "/stop"
 def create_router(database: Database, settings: Settings, ledger: EventLedger) -> APIRouter:
     """``/account``, where the member sees and stops apps."""
     pages = WebPages(settings, TEMPLATES)
+    names = MemberNames(settings)
     router = APIRouter(route_class=pages.route_class(), include_in_schema=False)
 
     @router.get(discovery.ACCOUNT)
@@ -49,6 +51,7 @@ def create_router(database: Database, settings: Settings, ledger: EventLedger) -
             "account.html",
             signed_in=session.display_name,
             shown=shown,
+            history_of=lambda member: names.of(session.account, member),
             stopped=query.data.get("stopped", "") == "yes",
             has_codes=settings.identity == "local",
             why_ended=why_ended,

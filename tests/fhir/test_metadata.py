@@ -9,6 +9,7 @@ import pytest
 
 from server.authorization.scopes import supported_scopes
 from server.fhir.validation import validate
+from server.specification.audit import AUDIT_TYPES
 from server.specification.combinations import COMBINATIONS, combinations
 from server.specification.definitional import DEFINITION_TYPES
 from server.specification.registry import RESOURCES
@@ -62,7 +63,11 @@ def test_it_instantiates_the_guides_word_for_word(statement: Any, canonical: str
 
 
 def test_it_lists_the_types_of_the_registry_and_no_others(statement: Any) -> None:
-    assert [each["type"] for each in statement["rest"][0]["resource"]] == [*RESOURCES, *DEFINITION_TYPES]
+    assert [each["type"] for each in statement["rest"][0]["resource"]] == [
+        *RESOURCES,
+        *DEFINITION_TYPES,
+        *AUDIT_TYPES,
+    ]
 
 
 @pytest.mark.parametrize("type", RESOURCES)
