@@ -54,6 +54,14 @@ class Settings(BaseSettings):
         None,
         description="TOML rows that derive the reporting unit (contract, plan, program, issuer, state) from a Coverage.",
     )
+    sibling_api_education_url: str | None = Field(
+        None,
+        description="Where members read about the payer's Provider Access and Payer-to-Payer APIs; a form of the usage report asks.",
+    )
+    prior_authorization_items_file: Path | None = Field(
+        None,
+        description="TOML or CSV rows of the items and services that need prior authorization, for the yearly public report.",
+    )
     person_identifiers: Annotated[tuple[str, ...], NoDecode] = Field(
         ("um", "MB"),
         description="Identifier type codes, separated by commas, in order, that name the person behind a Patient; the last resort is Patient.id.",
@@ -283,7 +291,7 @@ class Settings(BaseSettings):
             raise ValueError("must be an e-mail address or start with https://")
         return value or None
 
-    @field_validator("brand_website", "sandbox_url")
+    @field_validator("brand_website", "sandbox_url", "sibling_api_education_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value and not value.startswith(("https://", "http://")):

@@ -71,7 +71,7 @@ _SHOWN = union_all(
         for table in (RESOURCE, VERSION)
     ]
 ).subquery()
-_SINCE: Any = (
+VISIBLE_SINCE: Any = (
     select(func.min(_SHOWN.c.loaded_at))
     .where(
         _SHOWN.c.id == EVENT.c.authorization,
@@ -81,9 +81,10 @@ _SINCE: Any = (
     .correlate(EVENT)
     .scalar_subquery()
 )
+"""From when the API showed what an event tells of (needs ``:type``); NULL: not yet."""
 _OWN = [EVENT.c[item.name] for item in fields(StoredEvent) if item.name != "unit"]
 _EVENTS = (
-    select(*_OWN, EVENT.c.recorded_at, *[UNIT.c[name] for name in Unit.__slots__], _SINCE.label("visible_at"))
+    select(*_OWN, EVENT.c.recorded_at, *[UNIT.c[name] for name in Unit.__slots__], VISIBLE_SINCE.label("visible_at"))
     .join_from(EVENT, UNIT, UNIT.c.key == EVENT.c.unit, isouter=True)
     .where(and_(EVENT.c.at >= bindparam("since"), EVENT.c.at < bindparam("until")))
     .order_by(EVENT.c.authorization, EVENT.c.at, EVENT.c.key)

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import bindparam, false, func, literal_column, select
 
 from server.specification.registry import MEMBER_TYPE
-from server.storage import authorization_events
+from server.storage import authorization_events, prior_authorizations
 from server.storage.authorization_events import VisibleEvent
 from server.storage.criteria import REFERENCE, RESOURCE, TOKEN
 from server.storage.database import Database, Transaction
+from server.storage.prior_authorizations import RequestEvent
 from server.storage.schema import DIRECTORY, HIDDEN, NAMED, NAMES, UNASSIGNED, LoadClock, Member
 
 CLOCK: Any = LoadClock.__table__  # type: ignore[attr-defined]
@@ -49,6 +50,11 @@ class Population:
         """Events of prior authorizations from ``since`` to before ``until`` (microseconds since 1970 UTC), by authorization and
         time; ``type`` is that of the resources that show them."""
         return authorization_events.events(self._transaction, type, since, until)
+
+    def authorization_requests(self, type: str, since: int, until: int, known: int) -> Iterator[RequestEvent]:
+        """Every event, recorded up to ``known``, of the prior authorizations of which anything happened from ``since`` to before
+        ``until``; those of one request together, in the order in which they were recorded."""
+        return prior_authorizations.events(self._transaction, type, since, until, known)
 
     def loaded_at(self) -> int:
         """The load watermark in microseconds since 1970 UTC; 0 before the first load."""

@@ -6,7 +6,7 @@
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
-from server.storage.columns import CLUSTERED, time_column
+from server.storage.columns import CLUSTERED, key_column, time_column
 
 
 class LedgerPeriod(SQLModel, table=True):
@@ -102,3 +102,13 @@ class StoredReport(SQLModel, table=True):
     ledger_digest: str
     sha256: str
     content: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class PublishedReport(SQLModel, table=True):
+    """Append-only: a stored report was made public; of each kind, year and environment, what was published last is shown."""
+
+    __tablename__ = "published_report"
+    key: int | None = Field(default=None, sa_column=key_column())
+    report: str
+    published_at: int = Field(sa_column=time_column())
+    published_by: str

@@ -5,13 +5,39 @@ Why they are kept: an annual figure that was sent (42 CFR 422.119(f) and its par
 
 from typing import Any
 
-from sqlalchemy import Select, bindparam, insert, select
+from sqlalchemy import Select, bindparam, func, insert, select
 
-from server.storage.report_schema import StoredReport
+from server.storage.report_schema import PublishedReport, StoredReport
 
 STORED_REPORT = StoredReport.__table__  # type: ignore[attr-defined]
+PUBLISHED_REPORT = PublishedReport.__table__  # type: ignore[attr-defined]
 INSERT_REPORT = insert(STORED_REPORT)
 REPORT_BY_ID: Select[Any] = select(STORED_REPORT).where(STORED_REPORT.c.id == bindparam("report"))
+
+INSERT_PUBLICATION = insert(PUBLISHED_REPORT)
+_newest = (
+    select(func.max(PUBLISHED_REPORT.c.key))
+    .join_from(PUBLISHED_REPORT, STORED_REPORT, STORED_REPORT.c.id == PUBLISHED_REPORT.c.report)
+    .where(
+        STORED_REPORT.c.kind == bindparam("kind"),
+        STORED_REPORT.c.environment.in_(bindparam("environments", expanding=True)),
+    )
+    .group_by(STORED_REPORT.c.year)
+)
+_published = PUBLISHED_REPORT.join(STORED_REPORT, STORED_REPORT.c.id == PUBLISHED_REPORT.c.report)
+PUBLISHED_YEARS: Select[Any] = (
+    select(STORED_REPORT.c.year, STORED_REPORT.c.environment, PUBLISHED_REPORT.c.published_at)
+    .select_from(_published)
+    .where(PUBLISHED_REPORT.c.key.in_(_newest))
+    .order_by(STORED_REPORT.c.year.desc())
+)
+"""The years of which a report of ``:kind`` and one of ``:environments`` is public, the newest first."""
+PUBLISHED_OF_YEAR: Select[Any] = (
+    select(STORED_REPORT, PUBLISHED_REPORT.c.published_at)
+    .select_from(_published)
+    .where(PUBLISHED_REPORT.c.key.in_(_newest), STORED_REPORT.c.year == bindparam("year"))
+)
+"""The public report of ``:year``: the one that was published last."""
 
 
 def listed() -> Select[Any]:

@@ -28,6 +28,7 @@ OPENS_THE_SECOND_DOOR = {
     "server.fhir.named_member": "a client's own token, which is for no member: which one does its request name",
     "server.account_commands": "operator commands: do the members of an account exist",
     "server.sandbox": "the sandbox: is the seed data loaded",
+    "server.metrics.prior_authorization_report": "what is published yearly: the prior authorizations of all members, counted",
 }
 """Everybody's data, by importer, and why it must: a member's request never goes through here."""
 
@@ -76,6 +77,12 @@ def test_everybodys_data_is_asked_for_in_known_places_only() -> None:
         and any(imported.startswith("server.storage.population") for imported in imports(path, known))
     }
     assert importers == set(OPENS_THE_SECOND_DOOR)
+
+
+def test_the_answers_of_the_ledger_over_all_members_are_read_by_the_auditors_door_only() -> None:
+    known = frozenset(SERVER)
+    importers = {name for name, path in SERVER.items() if "server.storage.audit_trail" in imports(path, known)}
+    assert importers == {"server.fhir.audit_event", "server.fhir.audit_search"}
 
 
 @pytest.mark.parametrize("module", WITHOUT_LITERAL_TYPES)

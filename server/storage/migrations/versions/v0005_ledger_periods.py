@@ -94,6 +94,14 @@ def upgrade() -> None:
     )
     op.create_index("stored_report_by_period", "stored_report", ["kind", "year", "month", "generated_at"], unique=False)
     op.create_table(
+        "published_report",
+        sa.Column("key", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("report", sa.String(), nullable=False),
+        sa.Column("published_at", sa.BigInteger(), nullable=False),
+        sa.Column("published_by", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_table(
         "account_role",
         sa.Column("account", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
