@@ -82,7 +82,9 @@ def gather(
         if definition.window_hours:
             _roll(transaction, by_row, predicates, definition.window_hours * _HOUR, tally.merged)
         from_rollups = [date for date, is_rolled_up in is_read.items() if is_rolled_up]
-        answers = period_answers.by_patient(predicates, rolled=bool(from_rollups), numbered=definition.each_answer)
+        answers = period_answers.by_patient(
+            predicates, rows=bool(by_row), rolled=bool(from_rollups), detailed=not definition.is_app_day
+        )
         tally.add_all(transaction.stream(answers, {"days": from_rollups} if from_rollups else {}))
     held = [
         usable[date].of if date in usable else rollups.day_of_ledger(transaction, date, day.spans)

@@ -4,11 +4,11 @@
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from server.metrics.transfer import TransferDefinition
-from server.storage.period_answers import GROUP, PART
+from server.storage.period_answers import PART, PIECE
 from server.storage.usage import COUNTED
 
 Person = tuple[str, str]
@@ -35,33 +35,33 @@ class Tally:
         self.by_app: dict[str, Frequencies] = defaultdict(Counter)
         self.excluded: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
         self._definition = definition
-        self._is_app_day = definition.is_app_day
         self._enrolled = enrolled
 
     def add_all(self, rows: Iterable[Any]) -> None:
         """Add the rows of ``period_answers.by_patient``."""
-        of_merged: dict[Person, list[_Group]] = defaultdict(list)
-        merged, enrolled = self.merged, self._enrolled
-        for patient, text in rows:
-            spells = enrolled.get(patient, ())
-            groups = [_Group(patient, spells, *group.split(PART)) for group in text.split(GROUP)]
+        of_merged: dict[Person, list[tuple[str, list[str]]]] = defaultdict(list)
+        merged = self.merged
+        for patient, transfers, text in rows:
+            pieces = text.split(PIECE)
+            self.transfers += transfers
             if patient in merged:
-                of_merged[merged[patient]].extend(groups)
+                of_merged[merged[patient]].append((patient, pieces))
             else:
-                self._add_person(groups, is_one=True)
-        for several in of_merged.values():
-            self._add_person(several, is_one=False)
+                self._add_person([(patient, pieces)])
+        for patients in of_merged.values():
+            self._add_person(patients)
 
-    def _add_person(self, groups: list["_Group"], *, is_one: bool) -> None:
-        counted = [group for group in groups if group.outcome == _COUNTED]
-        if len(counted) != len(groups):
-            self._add_excluded(groups, is_counted=bool(counted))
+    def _add_person(self, patients: list[tuple[str, list[str]]]) -> None:
+        left_out = [piece for _, pieces in patients for piece in pieces if piece[0] != _COUNTED]
+        counted = patients
+        if left_out:
+            kept = [(patient, [piece for piece in pieces if piece[0] == _COUNTED]) for patient, pieces in patients]
+            counted = [(patient, pieces) for patient, pieces in kept if pieces]
+            self._add_excluded(left_out, is_person=patients[0][0] != "", is_counted=bool(counted))
         if not counted:
             return
-        for group in counted:
-            self.transfers += int(group.answers)
-        if is_one and self._is_app_day:
-            total, places, months, apps = _app_days(counted)
+        if len(counted) == 1 and self._definition.is_app_day:
+            total, places, months, apps = self._app_days(*counted[0])
         else:
             total, places, months, apps = self._occasions(counted)
         self.total[total] += 1
@@ -70,30 +70,48 @@ class Tally:
             for name, number in numbers.items():
                 kind[name][number] += 1
 
-    def _add_excluded(self, groups: list["_Group"], *, is_counted: bool) -> None:
-        left_out: Counter[int] = Counter()
-        for group in groups:
-            if group.outcome != _COUNTED:
-                left_out[int(group.outcome)] += int(group.answers)
-        is_person = groups[0].patient != ""
-        for outcome, answers in left_out.items():
-            found = self.excluded[outcome]
-            found[0] += answers
+    def _add_excluded(self, pieces: list[str], *, is_person: bool, is_counted: bool) -> None:
+        answers_of: Counter[int] = Counter()
+        for piece in pieces:
+            outcome, _, answers = piece.partition(":")
+            answers_of[int(outcome)] += int(answers)
+        for number, sum_of_answers in answers_of.items():
+            found = self.excluded[number]
+            found[0] += sum_of_answers
             found[1] += is_person
             found[2] += is_person and not is_counted
 
-    def _occasions(self, groups: list["_Group"]) -> "_Numbers":
+    def _app_days(self, patient: str, pieces: list[str]) -> "_Numbers":
+        """The most frequent case: one Patient id, and an occasion for each day and app, which a piece names."""
+        occasions = set(pieces)
+        spells = self._enrolled.get(patient, ())
+        whole = {place for place, start, until in spells if start == FIRST and until == LAST}
+        places: Mapping[int, int] = dict.fromkeys(whole, len(occasions))
+        if len(whole) != len({place for place, _, _ in spells} or {NOWHERE}):
+            places = Counter(place for piece in occasions for place in _places(spells, piece[1:6]))
+        months, apps = Counter([piece[1:3] for piece in occasions]), Counter([piece[6:] for piece in occasions])
+        return len(occasions), places, months, apps
+
+    def _occasions(self, patients: list[tuple[str, list[str]]]) -> "_Numbers":
         """The occasions of one person, whatever the definition and however many Patient ids they have."""
-        weight: dict[Any, int] = {}
-        places, months, apps = defaultdict(set), defaultdict(set), defaultdict(set)
-        for group in groups:
-            for day, answers in _days(group.days):
-                occasion = self._definition.occasion(group.patient, group.client_id, group.occasion, day)
-                weight[occasion] = answers if self._definition.each_answer else 1
+        weight: Counter[Any] = Counter()
+        places: dict[int, set[Any]] = defaultdict(set)
+        months: dict[str, set[Any]] = defaultdict(set)
+        apps: dict[str, set[Any]] = defaultdict(set)
+        for patient, pieces in patients:
+            spells = self._enrolled.get(patient, ())
+            for piece in pieces:
+                client_id, *details = piece[6:].split(PART)
+                told_apart, answers = details or ("", "1")
+                day = piece[1:6]
+                occasion = self._definition.occasion(patient, client_id, told_apart, day)
+                weight[occasion] += int(answers)
                 months[day[:2]].add(occasion)
-                apps[group.client_id].add(occasion)
-                for place in _places(group.spells, day):
+                apps[client_id].add(occasion)
+                for place in _places(spells, day):
                     places[place].add(occasion)
+        if not self._definition.each_answer:
+            weight = Counter(dict.fromkeys(weight, 1))
 
         def summed(kind: Mapping[Any, set[Any]]) -> dict[Any, int]:
             return {name: sum(weight[occasion] for occasion in occasions) for name, occasions in kind.items()}
@@ -101,55 +119,12 @@ class Tally:
         return sum(weight.values()), summed(places), summed(months), summed(apps)
 
 
-class _Group(NamedTuple):
-    """The answers of a patient that agree in outcome, app and what else tells occasions apart."""
-
-    patient: str
-    spells: Spells
-    outcome: str
-    client_id: str
-    occasion: str
-    answers: str
-    days: str
-
-
 _Numbers = tuple[int, Mapping[int, int], Mapping[str, int], Mapping[str, int]]
 """The occasions of a person: in all, by place, by month, by app."""
 _COUNTED = str(COUNTED)
 
 
-def _app_days(groups: list[_Group]) -> _Numbers:
-    """The most frequent case: one Patient id, and an occasion for each app and day. No app comes twice."""
-    spells = groups[0].spells
-    whole = {place for place, start, until in spells if start == FIRST and until == LAST}
-    is_simple = bool(whole) and len(whole) == len({place for place, _, _ in spells})
-    places: dict[int, int] = {}
-    months: dict[str, int] = {}
-    apps: dict[str, int] = {}
-    total = 0
-    for group in groups:
-        days = set(group.days.split(","))
-        apps[group.client_id] = len(days)
-        total += len(days)
-        for day in days:
-            month = day[:2]
-            months[month] = months.get(month, 0) + 1
-            if not is_simple:
-                for place in _places(spells, day):
-                    places[place] = places.get(place, 0) + 1
-    return total, dict.fromkeys(whole, total) if is_simple else places, months, apps
-
-
 FIRST, LAST = "01-01", "12-31"
-
-
-def _days(tokens: str) -> Iterator[tuple[str, int]]:
-    """Each day once, with all its answers."""
-    found: Counter[str] = Counter()
-    for token in tokens.split(","):
-        day, _, answers = token.partition(":")
-        found[day] += int(answers or 1)
-    return iter(found.items())
 
 
 def _places(spells: Spells, day: str) -> set[int]:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    case,
     cast,
     delete,
     func,
@@ -88,31 +89,36 @@ def fill_from_rows(predicates: Sequence[Predicate], occasion: str = "") -> Execu
     return insert(ANSWERS).from_select(list(ANSWERS.columns.keys()), rows)
 
 
-def by_patient(predicates: Sequence[Predicate], *, rolled: bool, numbered: bool) -> Select[Any]:
-    """All answers of the period: rows (patient, groups), one for each patient.
+def by_patient(predicates: Sequence[Predicate], *, rows: bool, rolled: bool, detailed: bool) -> Select[Any]:
+    """All answers of the period: rows (patient, transfers, pieces), one for each patient; ``transfers``: the answers that count.
 
-    ``groups``: joined by GROUP, each of outcome, app, what else tells occasions apart, answers, and local days (``05-04``) joined by
-    PART; days are joined by commas, one as often as it comes, and if ``numbered`` with its answers (``05-04:12``). ``rolled``: those of
-    the rolled-up days ``:days`` too.
+    ``pieces`` are joined by PIECE, as often as they come. What counts: 0, local day, app (``005-04app``), and if ``detailed`` also what
+    else tells occasions apart and the number of answers, joined by PART. What was left out: outcome and answers (``3:12``).
+    ``rows``: those of ANSWERS; ``rolled``: those of the rolled-up days ``:days``. PostgreSQL works in parallel without the former.
     """
-    held: Any = select(ANSWERS)
+    held: list[Any] = [select(ANSWERS)] if rows or not rolled else []
     if rolled:
         day = rolled_up()
         named: tuple[Any, ...] = day.c.patient, day.c.client_id, _EMPTY.label("occasion"), day.c.answers
-        held = union_all(held, select(outcome(predicates, day.c).label("outcome"), day.c.day, *named))
-    answer = held.subquery().c
-    date: ColumnElement[str] = func.substr(answer.day, 6)
-    if numbered:
-        date = _joined(date, ":", cast(answer.answers, Text))
-    grouped = answer.patient, answer.outcome, answer.client_id, answer.occasion
-    sums = func.sum(answer.answers).label("answers"), func.aggregate_strings(date, ",").label("days")
-    group = select(*grouped, *sums).group_by(*grouped).subquery().c
-    texts = cast(group.outcome, Text), group.client_id, group.occasion, cast(group.answers, Text), group.days
-    whole = func.aggregate_strings(_joined(texts[0], *[piece for text in texts[1:] for piece in (PART, text)]), GROUP)
-    return select(group.patient, whole.label("groups")).group_by(group.patient)
+        held.append(select(outcome(predicates, day.c).label("outcome"), day.c.day, *named))
+    every: Any = held[0]
+    if len(held) > 1:
+        every = union_all(*held)
+    answer = every.subquery().c
+    number = cast(answer.answers, Text)
+    details: tuple[Any, ...] = (PART, answer.occasion, PART, number) if detailed else ()
+    counts: Any = answer.outcome == literal_column(str(COUNTED))
+    piece: Any = case(
+        (counts, _joined(literal_column(f"'{COUNTED}'"), func.substr(answer.day, 6), answer.client_id, *details)),
+        else_=_joined(cast(answer.outcome, Text), ":", number),
+    )
+    transfers: Any = cast(func.sum(case((counts, answer.answers), else_=literal_column("0"))), BigInteger)
+    return select(
+        answer.patient, transfers.label("transfers"), func.aggregate_strings(piece, PIECE).label("pieces")
+    ).group_by(answer.patient)
 
 
-PART, GROUP = "\x1f", "\x1e"
+PART, PIECE = "\x1f", "\x1e"
 """No client id or grant id has a control character (RFC 6749 appendix A.1)."""
 
 
