@@ -16,6 +16,7 @@ from server.endpoint_command import endpoint
 from server.generate_command import generate
 from server.key_commands import keys
 from server.ledger_commands import ledger
+from server.refusals_command import refusals
 from server.report_commands import report
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.add_typer(client, name="client")
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
 app.add_typer(report, name="report")
+report.command("refusals")(refusals)
 
 
 Host = Annotated[str, typer.Option("--host", envvar="HOST", help="Address to listen on.")]
