@@ -306,7 +306,7 @@ def _page(options: argparse.Namespace, found: Found, database: str, took: float)
             f"- **Machine**: {machine()}.",
             f"- **Software**: Python {platform.python_version()}.",
             f"- **When**: {datetime.now(UTC):%Y-%m-%d}; {took:.0f} s in all.",
-            *["", *[f"- Problem: {problem}" for problem in found.problems]][: 1 + len(found.problems)],
+            *[f"- **Problem**: {problem}" for problem in found.problems],
             "",
         ]
     )
