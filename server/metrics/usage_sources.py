@@ -85,7 +85,7 @@ def gather(
         answers = period_answers.by_patient(
             predicates, rows=bool(by_row), rolled=bool(from_rollups), detailed=not definition.is_app_day
         )
-        tally.add_all(transaction.stream(answers, {"days": from_rollups} if from_rollups else {}))
+        tally.add_all(transaction.stream_computed(answers, {"days": from_rollups} if from_rollups else {}))
     held = [
         usable[date].of if date in usable else rollups.day_of_ledger(transaction, date, day.spans)
         for date, day in ((day.date.isoformat(), day) for day in days)
