@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from server import clock
+from server.metrics.forms.spreadsheets import neutral
 from server.metrics.levels import UNIT_COLUMNS
 from server.metrics.usage_document import Figures, Share, UsageReport, bucket_names
 
@@ -50,7 +51,8 @@ def as_csv(report: UsageReport) -> str:
     writer = csv.DictWriter(text, CSV_COLUMNS, restval="")
     writer.writeheader()
     for row in _rows(report):
-        writer.writerow({**shared, **row})
+        cells = {**shared, **row}
+        writer.writerow({name: neutral(cell) if isinstance(cell, str) else cell for name, cell in cells.items()})
     return text.getvalue()
 
 
