@@ -32,6 +32,7 @@ from server.pages import (
     front_door,
     health,
     openapi,
+    prior_authorization_pages,
     register_app,
     try_page,
 )
@@ -77,6 +78,7 @@ class Application:
         self.web.include_router(access_history_page.create_router(self.database, settings))
         self.web.include_router(try_page.create_router(self.database, settings))
         self.web.include_router(developer_pages.create_router(settings))
+        self.web.include_router(prior_authorization_pages.create_router(self.database, settings))
         self.web.include_router(health.create_router(self.database, settings))
         self.web.include_router(openapi.create_router(self.web.routes, settings))
         self._prefix = urlsplit(settings.base_url).path

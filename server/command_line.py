@@ -53,3 +53,13 @@ def event_ledger(database: "Database") -> "EventLedger":
     from server.storage.ledger import EventLedger
 
     return EventLedger(database)
+
+
+def user() -> str:
+    """Who runs the command, by the name the operating system has for them; '' in a container without one."""
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return ""

@@ -6,25 +6,25 @@ roll-up, a stored report, a change without explanation); 2 it could not be made.
 
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from server.command_line import CommandError, Environment, migrated_database
+from server.command_line import CommandError, Environment, migrated_database, user
+from server.prior_authorization_commands import (
+    is_prior_authorization,
+    publish_report,
+    report_prior_authorization,
+    show_prior_authorization,
+)
+from server.report_forms import Form, Format, Output, refuse_output, write_files, written_files
 
 if TYPE_CHECKING:
     from server.metrics.usage_document import UsageReport
 
 report = typer.Typer(help="What the payer reports to CMS.", no_args_is_help=True)
-
-
-class Format(StrEnum):
-    """How a report is written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
+report.command("prior-authorization")(report_prior_authorization)
+report.command("publish")(publish_report)
 
 
 class TextFormat(StrEnum):
@@ -56,8 +56,6 @@ class DefinitionName(StrEnum):
     ROLLING_24H = "rolling-24h"
 
 
-Output = Annotated[Path | None, typer.Option("--output", help="A file to write instead of the screen.")]
-Form = Annotated[Format, typer.Option("--format", help="How to write it.")]
 Id = Annotated[str, typer.Argument(help="The id of a stored report, or the beginning of it.", metavar="ID")]
 
 
@@ -105,6 +103,7 @@ def report_usage(
 
     if snapshot and not store:
         raise CommandError("--snapshot keeps the report; --no-store does not")
+    refuse_output(form, output)
     with migrated_database() as (database, settings):
         try:
             figures, source = usage_report_with_source(
@@ -119,14 +118,15 @@ def report_usage(
             )
         except InconsistentReportError as error:
             raise _contradiction(error) from error
+        files = () if snapshot else written_files(form, figures, settings, output)
         if store:
             with database.transaction() as transaction:
-                id = keep(transaction, figures, generated_by=_user())
+                id = keep(transaction, figures, generated_by=user())
     if snapshot:
         first, repeated = figures.total.values
         print(f"{id}: {first} patients, {repeated} more than once, SHA-256 {figures.sha256}")
     else:
-        _write(_form(form, figures), output)
+        write_files(files, form, output)
     if store and not snapshot:
         print(f"Stored as {id}.", file=sys.stderr)
     if source.stale:
@@ -139,7 +139,13 @@ def report_usage(
 @report.command("show")
 def show_report(id: Id, form: Form = Format.TABLE, output: Output = None) -> None:
     """Write a stored report again, in any form. Exit code 1 if it is not what was stored."""
-    _write(_form(form, _stored(id)), output)
+    from server.settings import Settings
+
+    if is_prior_authorization(id):
+        show_prior_authorization(id, form.value, output)
+        return
+    refuse_output(form, output)
+    write_files(written_files(form, _stored(id), Settings(), output), form, output)
 
 
 @report.command("list")
@@ -203,27 +209,3 @@ def _stored(id: str) -> "UsageReport":
 def _contradiction(error: Exception) -> typer.Exit:
     print(f"error: {error}", file=sys.stderr)
     return typer.Exit(1)
-
-
-def _form(form: Format, figures: "UsageReport") -> str:
-    from server.metrics import formats
-
-    return {Format.TABLE: formats.as_table, Format.CSV: formats.as_csv, Format.JSON: formats.as_json}[form](figures)
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        output.write_text(text, "utf-8", newline="")
-        print(f"Wrote {output}.")
-
-
-def _user() -> str:
-    """Who runs the command, by the name the operating system has for them; '' in a container without one."""
-    from getpass import getuser
-
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return ""

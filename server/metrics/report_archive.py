@@ -63,7 +63,7 @@ def find(transaction: Transaction, id: str) -> UsageReport:
 
     Raises UnknownReportError; InconsistentReportError when it is not what was stored.
     """
-    row = transaction.first(stored_reports.REPORT_BY_ID, {"report": id}) or _only_one(transaction, id)
+    row = row_of(transaction, id)
     if row.kind != USAGE:
         raise UnknownReportError(f"{row.id} is no usage report but one of {row.kind}")
     document = {
@@ -73,6 +73,11 @@ def find(transaction: Transaction, id: str) -> UsageReport:
         "sha256": row.sha256,
     }
     return read_report(document)
+
+
+def row_of(transaction: Transaction, id: str) -> Any:
+    """The row of ``stored_report``, of any kind, of an id or of the beginning of one. Raises UnknownReportError."""
+    return transaction.first(stored_reports.REPORT_BY_ID, {"report": id}) or _only_one(transaction, id)
 
 
 def _only_one(transaction: Transaction, id: str) -> Any:

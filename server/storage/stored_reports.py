@@ -20,7 +20,7 @@ _newest = (
     .join_from(PUBLISHED_REPORT, STORED_REPORT, STORED_REPORT.c.id == PUBLISHED_REPORT.c.report)
     .where(
         STORED_REPORT.c.kind == bindparam("kind"),
-        STORED_REPORT.c.environment.in_(bindparam("environments", expanding=True)),
+        STORED_REPORT.c.environment.in_((bindparam("environment"), "production")),
     )
     .group_by(STORED_REPORT.c.year)
 )
@@ -31,13 +31,13 @@ PUBLISHED_YEARS: Select[Any] = (
     .where(PUBLISHED_REPORT.c.key.in_(_newest))
     .order_by(STORED_REPORT.c.year.desc())
 )
-"""The years of which a report of ``:kind`` and one of ``:environments`` is public, the newest first."""
+"""The years of which a report of ``:kind`` is public, of ``:environment`` or of production, the newest first."""
 PUBLISHED_OF_YEAR: Select[Any] = (
     select(STORED_REPORT, PUBLISHED_REPORT.c.published_at)
     .select_from(_published)
     .where(PUBLISHED_REPORT.c.key.in_(_newest), STORED_REPORT.c.year == bindparam("year"))
 )
-"""The public report of ``:year``: the one that was published last."""
+"""The public report of a ``:year``: the one that was published last."""
 
 
 def listed() -> Select[Any]:
