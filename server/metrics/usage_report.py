@@ -82,6 +82,7 @@ def usage_report_with_source(
     of = period(zone, year, month)
     predicates = [exclusion.predicate for exclusion in exclusions]
     with database.reading() as transaction:
+        period_answers.prepare(transaction)
         merged = places(level, transaction.all(usage.reporting_units()))
         tally = _tally(transaction, definition, of, merged, knowledge)
         source = gather(transaction, zone, of, definition, predicates, knowledge, tally, use_rollups=use_rollups)

@@ -35,17 +35,20 @@ class Tally:
         self.by_app: dict[str, Frequencies] = defaultdict(Counter)
         self.excluded: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
         self._definition = definition
+        self._is_app_day = definition.is_app_day
         self._enrolled = enrolled
 
     def add_all(self, rows: Iterable[Any]) -> None:
         """Add the rows of ``period_answers.by_patient``."""
         of_merged: dict[Person, list[tuple[str, list[str]]]] = defaultdict(list)
         merged = self.merged
-        for patient, transfers, text in rows:
+        for patient, transfers, last, text in rows:
             pieces = text.split(PIECE)
             self.transfers += transfers
             if patient in merged:
                 of_merged[merged[patient]].append((patient, pieces))
+            elif last == COUNTED and self._is_app_day:
+                self._add_numbers(*self._app_days(patient, pieces))
             else:
                 self._add_person([(patient, pieces)])
         for patients in of_merged.values():
@@ -60,10 +63,14 @@ class Tally:
             self._add_excluded(left_out, is_person=patients[0][0] != "", is_counted=bool(counted))
         if not counted:
             return
-        if len(counted) == 1 and self._definition.is_app_day:
-            total, places, months, apps = self._app_days(*counted[0])
+        if len(counted) == 1 and self._is_app_day:
+            self._add_numbers(*self._app_days(*counted[0]))
         else:
-            total, places, months, apps = self._occasions(counted)
+            self._add_numbers(*self._occasions(counted))
+
+    def _add_numbers(
+        self, total: int, places: Mapping[int, int], months: Mapping[str, int], apps: Mapping[str, int]
+    ) -> None:
         self.total[total] += 1
         kinds: tuple[tuple[Any, Any], ...] = (self.by_place, places), (self.by_month, months), (self.by_app, apps)
         for kind, numbers in kinds:

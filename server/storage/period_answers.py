@@ -61,13 +61,16 @@ INSERT_ANSWERS = insert(ANSWERS)
 DELETE_COUNTED = delete(ANSWERS).where(ANSWERS.c.outcome == COUNTED)
 
 
+def prepare(transaction: Transaction) -> None:
+    """Let PostgreSQL group millions of answers in memory, in this transaction only; compiling the plans would cost more than it saves."""
+    if transaction.connection.dialect.name == "postgresql":
+        transaction.execute(text("SET LOCAL work_mem = '256MB'"))
+        transaction.execute(text("SET LOCAL jit = off"))
+
+
 @contextmanager
 def working_table(transaction: Transaction) -> Iterator[None]:
     """Make ANSWERS, empty; it is gone at the end, or with the transaction."""
-    if transaction.connection.dialect.name == "postgresql":
-        # For this transaction only: millions of answers are grouped in memory, and compiling the plan would take longer than it saves.
-        transaction.execute(text("SET LOCAL work_mem = '256MB'"))
-        transaction.execute(text("SET LOCAL jit = off"))
     _WORKING.create_all(transaction.connection, checkfirst=False)
     yield
     _WORKING.drop_all(transaction.connection, checkfirst=False)
@@ -90,7 +93,8 @@ def fill_from_rows(predicates: Sequence[Predicate], occasion: str = "") -> Execu
 
 
 def by_patient(predicates: Sequence[Predicate], *, rows: bool, rolled: bool, detailed: bool) -> Select[Any]:
-    """All answers of the period: rows (patient, transfers, pieces), one for each patient; ``transfers``: the answers that count.
+    """All answers of the period: rows (patient, transfers, last, pieces), one for each patient; ``transfers``: the answers that
+    count; ``last``: the greatest outcome, COUNTED if nothing was left out.
 
     ``pieces`` are joined by PIECE, as often as they come. What counts: 0, local day, app (``005-04app``), and if ``detailed`` also what
     else tells occasions apart and the number of answers, joined by PART. What was left out: outcome and answers (``3:12``).
@@ -113,9 +117,9 @@ def by_patient(predicates: Sequence[Predicate], *, rows: bool, rolled: bool, det
         else_=_joined(cast(answer.outcome, Text), ":", number),
     )
     transfers: Any = cast(func.sum(case((counts, answer.answers), else_=literal_column("0"))), BigInteger)
-    return select(
-        answer.patient, transfers.label("transfers"), func.aggregate_strings(piece, PIECE).label("pieces")
-    ).group_by(answer.patient)
+    pieces = func.aggregate_strings(piece, PIECE).label("pieces")
+    sums: tuple[Any, ...] = transfers.label("transfers"), func.max(answer.outcome).label("last"), pieces
+    return select(answer.patient, *sums).group_by(answer.patient)
 
 
 PART, PIECE = "\x1f", "\x1e"
