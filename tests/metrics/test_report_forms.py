@@ -138,6 +138,12 @@ def test_test_data_and_an_unfinished_year_are_marked_in_every_form(form: str) ->
             assert "The year is not over: figures to date, known on 2026-11-22." in shown
 
 
+def test_a_month_that_has_not_begun_says_so() -> None:
+    early = replace(MONTH, known_at=moment("2026-04-20T02:00:00"))
+    (row, *_) = operational_reports(early)["OH"].rows
+    assert str(row[-1]).startswith("The month has not begun: figures to date, known on 2026-04-19. ")
+
+
 def test_a_definition_for_comparison_says_so() -> None:
     definition = replace(REPORT.definition, slug="request")
     (file, *_) = written("mcpar", replace(REPORT, definition=definition), ADDRESSES)

@@ -63,7 +63,8 @@ def remarks(report: UsageReport) -> tuple[str, ...]:
         said.append("TEST DATA, not for submission.")
     if report.in_progress:
         word = "year" if report.month is None else "month"
-        said.append(f"The {word} is not over: figures to date, known on {known_on(report).isoformat()}.")
+        state = "has not begun" if report.known_at < report.starts else "is not over"
+        said.append(f"The {word} {state}: figures to date, known on {known_on(report).isoformat()}.")
     if report.definition.slug != APP_DAY.slug:
         said.append(f"Definition {report.definition.slug} is for comparison; what is submitted uses {APP_DAY.slug}.")
     return tuple(said)
