@@ -27,7 +27,7 @@ def add(
         list[str] | None,
         typer.Option(
             "--redirect-uri",
-            help="Where the app takes its answer; repeat it for several. A job with system scopes needs none.",
+            help="Where the app takes its answer; repeat it for several. A job (--kind payer, with system scopes) needs none.",
         ),
     ] = None,
     confidential: Annotated[

@@ -292,6 +292,8 @@ def _check(name: str, redirect_uris: Sequence[str], values: dict[str, str], *, l
         raise ValueError(f"the environment of a client is one of: {', '.join(ENVIRONMENTS)}")
     scope = values["scope"]
     is_job = values["kind"] == "payer" and scope.startswith("system/")
+    if scope.startswith("system/") and not is_job and not redirect_uris:
+        raise ValueError("of clients with system scopes only those of the kind payer need no redirect URI")
     if redirect_uris or not is_job:
         client_metadata.check_redirect_uris(redirect_uris, values["environment"])
     if is_job and values["authentication"] == PUBLIC:

@@ -23,7 +23,7 @@ from server.fhir.audit_search import AuditEvents
 from server.fhir.bundle import CursorCipher
 from server.fhir.conditions import Conditions
 from server.fhir.deprecation import deprecation
-from server.fhir.docref import search_pairs
+from server.fhir.docref import is_of_a_time, search_pairs
 from server.fhir.everything import Everything
 from server.fhir.export import Exports
 from server.fhir.export_runner import ExportRunner
@@ -231,8 +231,12 @@ class FHIRApplication:
                 definition, EVERYTHING, found.id, pairs, access, request.id, written, strict=strict
             )
         if found.operation == DOCREF:
-            pairs = search_pairs(DOCREF, pairs, strict=strict)
-            return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
+            asked, is_one = search_pairs(DOCREF, pairs, strict=strict), not is_of_a_time(pairs)
+            answer = await self._interactions.search(
+                definition, asked, access, request.id, strict=strict, is_one=is_one
+            )
+            answer.interaction = found.interaction
+            return answer
         if found.interaction == SEARCH_TYPE:
             return await self._interactions.search(definition, pairs, access, request.id, strict=strict)
         if found.interaction == VREAD:

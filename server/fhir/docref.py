@@ -15,6 +15,11 @@ _ACCEPTED = ("on-demand", "profile")
 _KEPT = ("patient", "type", "_count", "_cursor", *PRESENTATION)
 
 
+def is_of_a_time(pairs: Pairs) -> bool:
+    """Whether documents of a time are asked for, rather than the one that is current."""
+    return any(name in ("start", "end") and value for name, value in pairs)
+
+
 def search_pairs(operation: Operation, pairs: Pairs, *, strict: bool) -> list[tuple[str, str]]:
     """The search on DocumentReference that the operation's parameters ask for.
 
@@ -25,11 +30,9 @@ def search_pairs(operation: Operation, pairs: Pairs, *, strict: bool) -> list[tu
     if not any(name == "patient" for name, _ in given):
         raise bad_parameter("patient", f"${operation.code} needs the member, e.g. patient=123.")
     asked: list[tuple[str, str]] = []
-    has_time = False
     for name, value in given:
         if name in ("start", "end"):
             _check_date(name, value)
-            has_time = True
             asked.append(("period", ("ge" if name == "start" else "le") + value))
         elif name in _KEPT:
             asked.append((name, value))
@@ -38,7 +41,7 @@ def search_pairs(operation: Operation, pairs: Pairs, *, strict: bool) -> list[tu
                 known = ", ".join(parameter.name for parameter in operation.parameters)
                 raise FHIRError(PARAMETER_UNKNOWN, f"Parameter '{name}' is not supported here; supported: {known}.")
             asked.append((name, value))  # named as ignored by the search
-    if not has_time:
+    if not is_of_a_time(pairs):
         asked = [pair for pair in asked if pair[0] not in ("_count", "_cursor")]
         asked += [("status", "current"), ("_sort", "-date"), ("_count", "1"), ("_total", "none")]
     return asked

@@ -108,9 +108,16 @@ class Interactions:
         raise not_found(type, id).but_for(await withheld(access.permissions, seen))
 
     async def search(
-        self, definition: ResourceDefinition, pairs: Pairs, access: Access, bundle_id: str, *, strict: bool
+        self,
+        definition: ResourceDefinition,
+        pairs: Pairs,
+        access: Access,
+        bundle_id: str,
+        *,
+        strict: bool,
+        is_one: bool = False,
     ) -> Answer:
-        """A searchset page over everything this member may see of the type."""
+        """A searchset page over everything this member may see of the type; ``is_one``: it is the answer, and leads to no other."""
         context = Context(self._settings, access.patient, clock.now_microseconds(), access.permissions.view)
         search = parse(definition, pairs, context, strict=strict)
         compartment = PatientCompartment(self._database, access.patient)
@@ -134,7 +141,7 @@ class Interactions:
                 included = await self._included(compartment, query, page.matches, access.permissions)
         total, watermark = (page.total, page.watermark) if cursor is None else (cursor.total, cursor.watermark)
         links = [("self", f"_cursor={quote(search.cursor)}" if search.cursor else ""), ("first", "")]
-        for relation, place, backwards in _neighbours(page, query):
+        for relation, place, backwards in () if is_one else _neighbours(page, query):
             sealed = self._cursors.seal(Cursor(place, total, watermark, backwards), bound_to)
             links.append((relation, f"_cursor={sealed}"))
         matches, written = page.matches, search.representation

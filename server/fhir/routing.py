@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/http.html and https://hl7.org/fhir/R4/operations.html
 """
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -39,6 +40,9 @@ MAXIMUM_BODY = 64 * 1024
 FORM = b"application/x-www-form-urlencoded"
 JSON_TYPES = (b"application/fhir+json", b"application/json", b"application/json+fhir")
 OPERATION_METHODS = ("GET", "HEAD", "POST")
+KICK_OFF_METHODS = ("GET", "POST")
+"""A HEAD is safe (RFC 9110 section 9.2.1): it begins no export."""
+_ESCAPED = re.compile(r"[\\,|$]")
 
 
 class Request:
@@ -60,8 +64,8 @@ class Request:
         return self.headers.get(name, b"")
 
     async def form(self) -> list[tuple[str, str]]:
-        """The pairs of a form body, or of a Parameters resource with simple values. Raises FHIRError 415 for another content type,
-        413 when it is too large, 400 for what cannot be read."""
+        """The pairs of a form body, or of a Parameters resource (values: simple, codings, references). Raises FHIRError 415 for another
+        content type, 413 when it is too large, 400 for what cannot be read."""
         stated = self.header(b"content-type")
         content_type = stated.partition(b";")[0].strip().lower()
         body = b""
@@ -94,22 +98,41 @@ def _headers(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 def _parameters(body: bytes) -> list[tuple[str, str]]:
-    """The simple values of a Parameters resource: https://hl7.org/fhir/R4/parameters.html"""
+    """The values of a Parameters resource, as they would stand in a query: https://hl7.org/fhir/R4/parameters.html"""
     try:
         resource = orjson.loads(body)
         if resource["resourceType"] != "Parameters":
             raise ValueError("another resource")
         pairs = [
-            (str(one["name"]), str(value).lower() if isinstance(value, bool) else str(value))
+            (str(one["name"]), _text(name, value))
             for one in resource.get("parameter", [])
             for name, value in one.items()
-            if name.startswith("value") and isinstance(value, str | int | float)
+            if name.startswith("value")
         ]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FHIRError(
-            error_codes.PARAMETER_INVALID, "The body is not a Parameters resource with simple values."
+            error_codes.PARAMETER_INVALID,
+            "The body is not a Parameters resource whose values are simple ones, codings with a code, or literal references.",
         ) from error
     return pairs
+
+
+def _text(name: str, value: Any) -> str:
+    """A value as it would stand in a query: a concept is any of its codings, ``system|code``. Raises ValueError, KeyError or
+    TypeError for one that cannot: left out, it would answer more than was asked."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    if name == "valueReference":
+        return str(value["reference"])
+    codings = value["coding"] if name == "valueCodeableConcept" else [value]
+    if name not in ("valueCodeableConcept", "valueCoding") or not codings:
+        raise ValueError("a value of another type")
+    return ",".join(
+        "|".join(_ESCAPED.sub(r"\\\g<0>", one[key]) for key in ("system", "code") if key in one or key == "code")
+        for one in codings
+    )
 
 
 class Route:
@@ -195,9 +218,10 @@ def _export_route(method: str, path: str, job: str, file: str) -> Route:
 def _operation_route(method: str, path: str, definition: ResourceDefinition, code: str, id: str) -> Route:
     for operation in definition.operations:
         if operation.code == code and (operation.on_instance if id else operation.on_type):
-            if method in OPERATION_METHODS:
+            methods = OPERATION_METHODS if operation.returns else KICK_OFF_METHODS
+            if method in methods:
                 return Route(f"${code}", definition, id, operation=operation)
-            allowed = ", ".join(OPERATION_METHODS)
+            allowed = ", ".join(methods)
             raise FHIRError(
                 error_codes.METHOD_NOT_ALLOWED,
                 f"{method} is not allowed on '{path}'; allowed: {allowed}.",

@@ -146,6 +146,12 @@ def test_a_public_app_is_registered_and_suspended(patient_access: PatientAccess,
     assert "(credentials-exposed)" in client.suspended_reason
 
 
+def test_a_job_of_another_kind_is_told_what_it_lacks(patient_access: PatientAccess) -> None:
+    outcome = patient_access("client", "add", "--name", "Job", "--confidential", "--scope", "system/*.rs")
+    told = "error: of clients with system scopes only those of the kind payer need no redirect URI\n"
+    assert (outcome.code, outcome.err) == (2, told)
+
+
 def test_a_confidential_app_gets_its_secret_once(patient_access: PatientAccess, database: Database) -> None:
     arguments = (
         *("client", "add", "--name", "Server app", "--confidential", "--id", "server-app", "--environment", "test"),

@@ -34,6 +34,7 @@ EVERY_STATUS = {
         5,
     ),
     "a search by POST": ("POST", "Coverage/_search", 200, "search-type", "Coverage", 2),
+    "documents": ("GET", "DocumentReference/$docref?patient=anna", 200, "$docref", "DocumentReference", 0),
     "a total": ("GET", "ExplanationOfBenefit?_count=0", 200, "search-type", "ExplanationOfBenefit", 0),
     "a head": ("HEAD", "Patient/anna", 200, "read", "Patient", 0),
     "a search that finds nothing": ("GET", "Patient?patient=ben&_id=x", 200, "search-type", "Patient", 0),

@@ -162,6 +162,69 @@ def test_without_a_time_it_is_the_last_document(world: World) -> None:
     assert found["resource"]["date"] == max(str(one["date"]) for one in documents)
 
 
+def test_the_last_document_leads_to_no_other(world: World) -> None:
+    reply = world.get(MEMBER, f"DocumentReference/$docref?patient={MEMBER}")
+    assert set(reply.links) == {"self", "first"}
+
+
+def documents_asked_by_post(world: World, **kind: Any) -> Reply:
+    asked = [{"name": "patient", "valueId": MEMBER}, {"name": "start", "valueDateTime": "2000-01-01"}]
+    body = orjson.dumps({"resourceType": "Parameters", "parameter": [*asked, {"name": "type", **kind}]})
+    token, content_type = world.token(MEMBER), "application/fhir+json"
+    return world.served.send("POST", "DocumentReference/$docref", token, body, content_type=content_type)
+
+
+LETTER = {"system": "http://loinc.org", "code": "11506-3"}
+SUMMARY = {"system": "http://loinc.org", "code": "18842-5", "display": "a|b"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "codes"),
+    [
+        ({"valueCodeableConcept": {"coding": [LETTER]}}, {"11506-3"}),
+        ({"valueCodeableConcept": {"coding": [LETTER, SUMMARY], "text": "Notes"}}, {"11506-3", "18842-5"}),
+        ({"valueCoding": {"code": "11506-3"}}, {"11506-3"}),
+        ({"valueCoding": {"system": "http://loinc.org", "code": "11506-3,18842-5"}}, set()),
+        ({"valueString": "http://loinc.org|11506-3"}, {"11506-3"}),
+    ],
+)
+def test_documents_of_a_kind_are_asked_for_as_the_definition_says(
+    world: World, kind: dict[str, Any], codes: set[str]
+) -> None:
+    reply = documents_asked_by_post(world, **kind)
+    found = [entry["resource"]["type"]["coding"] for entry in reply.json.get("entry", [])]
+    assert {coding["code"] for codings in found for coding in codings} == codes
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"valueCodeableConcept": {"text": "Letters"}},
+        {"valueCodeableConcept": {"coding": []}},
+        {"valueCodeableConcept": {"coding": [{"system": "http://loinc.org"}]}},
+        {"valueCoding": {"code": 1}},
+        {"valuePeriod": {"start": "2020"}},
+        {"valueReference": {"display": "Me"}},
+        {"valueString": None},
+    ],
+)
+def test_a_value_that_cannot_be_read_is_refused_rather_than_left_out(world: World, kind: dict[str, Any]) -> None:
+    reply = documents_asked_by_post(world, **kind)
+    assert reply.status == 400
+    assert "codings with a code" in reply.json["issue"][0]["diagnostics"]
+
+
+def test_a_member_may_be_named_by_a_reference(world: World) -> None:
+    asked = [
+        {"name": "patient", "valueReference": {"reference": f"Patient/{MEMBER}"}},
+        {"name": "start", "valueDate": "2000"},
+    ]
+    body = orjson.dumps({"resourceType": "Parameters", "parameter": asked})
+    token, content_type = world.token(MEMBER), "application/fhir+json"
+    reply = world.served.send("POST", "DocumentReference/$docref", token, body, content_type=content_type)
+    assert reply.ids() == world.get(MEMBER, f"DocumentReference/$docref?patient={MEMBER}&start=2000").ids() != []
+
+
 def test_documents_of_another_member_are_not_found(world: World) -> None:
     assert world.get(MEMBER, f"DocumentReference/$docref?patient={OTHER}&start=2000-01-01").ids() == []
     assert world.get(MEMBER, "DocumentReference/$docref").status == 400

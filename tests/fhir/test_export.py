@@ -250,6 +250,11 @@ def test_it_is_asked_by_post_with_parameters_too(world: World, anna: str) -> Non
     assert [one["type"] for one in manifest["output"]] == ["Coverage"]
 
 
+def test_a_head_begins_no_export(world: World, anna: str) -> None:
+    reply = world.served.send("HEAD", "Patient/anna/$export", anna, prefer="respond-async")
+    assert (reply.status, reply.header("allow"), reply.header("content-location")) == (405, "GET, POST", "")
+
+
 @pytest.mark.parametrize("member", ["ben", "nobody", "not%20an%20id"])
 def test_another_member_is_not_found(world: World, anna: str, member: str) -> None:
     reply = kick_off(world.served, anna, member)
