@@ -4,11 +4,20 @@
 """
 
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from server.command_line import CommandError, migrated_database
+
+
+class RoleName(StrEnum):
+    """What an account may do beyond a member's own matters."""
+
+    COMPLIANCE = "compliance"
+    NONE = "none"
+
 
 account = typer.Typer(help="Members' and representatives' sign-ins.", no_args_is_help=True)
 
@@ -20,8 +29,11 @@ def add(
     ],
     name: Annotated[str, typer.Option("--name", help="The person's name.")],
     patients: Annotated[
-        list[str], typer.Option("--patient", help="A Patient id the person may act for; repeat it for several.")
-    ],
+        list[str] | None,
+        typer.Option(
+            "--patient", help="A Patient id the person may act for; repeat it for several. Staff act for nobody."
+        ),
+    ] = None,
     password: Annotated[
         str | None,
         typer.Option(
@@ -61,7 +73,7 @@ def add(
     from server.specification.registry import MEMBER_TYPE, REPRESENTATIVE_TYPE
     from server.storage.population import Population
 
-    patients = [patient.removeprefix(f"{MEMBER_TYPE}/") for patient in patients]
+    patients = [patient.removeprefix(f"{MEMBER_TYPE}/") for patient in patients or ()]
     members = [
         Represented(*values)
         for values in zip(
@@ -88,7 +100,7 @@ def add(
         if patient not in in_force and patient not in missing:
             reason = "its last day is over, or the member is of age or has no birth date"
             print(f"warning: the authority for {patient} is not in force: {reason}", file=sys.stderr)
-    print(f"{username} may sign in and act for {', '.join(patients)}.")
+    print(f"{username} may sign in and act for {', '.join(patients) or 'nobody'}.")
     if added.ended_grants:
         print(f"Ended {added.ended_grants} grants to apps, for members {username} may act for no longer.")
     if added.ended_sessions:
@@ -110,6 +122,22 @@ def totp(
     with migrated_database() as (database, _):
         ended = reset_totp(database, username)
     print(f"{username} signs in without one-time codes now. Ended {ended} sign-in sessions.")
+
+
+@account.command("role")
+def role(
+    username: Annotated[str, typer.Argument(help="The account.", metavar="USERNAME")],
+    named: Annotated[RoleName, typer.Argument(help="What it may do; 'none' takes the role away.", metavar="ROLE")],
+) -> None:
+    """Give an account of the payer's staff a role: compliance reads /compliance."""
+    from server.authorization.roles import set_role
+
+    with migrated_database() as (database, settings):
+        set_role(database, username, "" if named is RoleName.NONE else named.value)
+    if named is RoleName.NONE:
+        print(f"{username} has no role now.")
+    else:
+        print(f"{username} has the role {named.value}: it reads {settings.base_url}/{named.value}.")
 
 
 def _password() -> str:

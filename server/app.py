@@ -25,14 +25,17 @@ from server.authorization.registration import Registrations
 from server.authorization.registration_routes import create_registration_router
 from server.fhir.application import FHIRApplication
 from server.fhir.routing import Receive, Scope, Send
+from server.metrics.compliance import LatestCompliance
 from server.pages import (
     access_history_page,
     account,
+    compliance,
     developer_pages,
     front_door,
     health,
     openapi,
     prior_authorization_pages,
+    prometheus,
     register_app,
     try_page,
 )
@@ -79,6 +82,9 @@ class Application:
         self.web.include_router(try_page.create_router(self.database, settings))
         self.web.include_router(developer_pages.create_router(settings))
         self.web.include_router(prior_authorization_pages.create_router(self.database, settings))
+        latest = LatestCompliance(self.database, settings)
+        self.web.include_router(compliance.create_router(self.database, settings, latest))
+        self.web.include_router(prometheus.create_router(settings, latest))
         self.web.include_router(health.create_router(self.database, settings))
         self.web.include_router(openapi.create_router(self.web.routes, settings))
         self._prefix = urlsplit(settings.base_url).path

@@ -218,6 +218,10 @@ class Settings(BaseSettings):
         None,
         description="Day (UTC) on which this address goes out of service: every FHIR answer says so in a Sunset header (RFC 8594).",
     )
+    metrics_token: SecretStr | None = Field(
+        None,
+        description="Whoever sends this as a bearer token reads gauges for Prometheus at /metrics (at least 20 characters); without it there is no such address.",
+    )
     log_requests: bool = Field(
         True, description="Write one line per FHIR answer to standard output (no PHI, no tokens)."
     )
@@ -356,6 +360,15 @@ class Settings(BaseSettings):
     def _long_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("must have at least 32 characters")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _long_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if len(value.get_secret_value()) < 20 or not value.get_secret_value().isascii():
+            raise ValueError("must have at least 20 characters, all of ASCII")
         return value
 
     @property

@@ -145,7 +145,7 @@ def _lines(row: Row[Any], policies: Mapping[str, Policy]) -> Iterator[Refusal]:
         what = " ".join(filter(None, (row.interaction or "a request", row.resource_type)))
         evidence = f"HTTP {row.status} in the ledger"
         yield Refusal(
-            REQUESTS, what, row.client_id, f"{criterion}: {title}", evidence, basis, row.first, row.last, row.count
+            REQUESTS, what, row.client_id, f"{criterion}: {title}", evidence, basis, row.first, row.last, row.times
         )
     for slug, number in _withheld(row.told).items():
         policy = policies.get(slug)
@@ -161,7 +161,7 @@ def _lines(row: Row[Any], policies: Mapping[str, Policy]) -> Iterator[Refusal]:
             basis,
             row.first,
             row.last,
-            number * row.count,
+            number * row.times,
         )
 
 
@@ -184,7 +184,7 @@ def _refused(row: Row[Any]) -> Refusal:
     elif row.interaction == _REGISTER:
         app, _, code = row.told.rpartition(": ")
         description, basis = "registration refused by an earlier decision", app_criteria.CITATION
-    return Refusal(section, what, app, code, description, basis, row.first, row.last, row.count)
+    return Refusal(section, what, app, code, description, basis, row.first, row.last, row.times)
 
 
 def _withheld(detail: str) -> Mapping[str, int]:

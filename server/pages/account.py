@@ -15,6 +15,7 @@ from server.authorization.authorization_server import Parameters
 from server.authorization.grant_errors import REVOKED_BY_MEMBER
 from server.authorization.languages import Message
 from server.authorization.plain_words import why_ended, why_unavailable
+from server.authorization.roles import COMPLIANCE, has_role
 from server.authorization.steps import SIGN_IN
 from server.authorization.tokens import end_grant, find_grant
 from server.authorization.web_page import WebPages
@@ -45,6 +46,7 @@ def create_router(database: Database, settings: Settings, ledger: EventLedger) -
                 pages.browsers.remember_language(browser.chosen_language, response)
                 return response
             acts_for = members(transaction, settings, session.account)
+            is_staff = has_role(transaction, session.account, COMPLIANCE)
             shown = [member_apps(transaction, member, session.account) for member in acts_for]
         return pages.render(
             browser,
@@ -53,6 +55,7 @@ def create_router(database: Database, settings: Settings, ledger: EventLedger) -
             shown=shown,
             history_of=lambda member: names.of(session.account, member),
             stopped=query.data.get("stopped", "") == "yes",
+            is_staff=is_staff,
             has_codes=settings.identity == "local",
             why_ended=why_ended,
             why_unavailable=why_unavailable,

@@ -7,11 +7,12 @@ from sqlalchemy import BindParameter, Table, bindparam, delete, insert, or_, sel
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
 from server.specification.registry import MEMBER_TYPE
-from server.storage.authorization_schema import Account, AccountMember, Grant, SignInSession
+from server.storage.authorization_schema import Account, AccountMember, AccountRole, Grant, SignInSession
 from server.storage.schema import Member, Resource
 
 ACCOUNT: Table = Account.__table__  # type: ignore[attr-defined]
 ACCOUNT_MEMBER: Table = AccountMember.__table__  # type: ignore[attr-defined]
+ACCOUNT_ROLE: Table = AccountRole.__table__  # type: ignore[attr-defined]
 MEMBER: Table = Member.__table__  # type: ignore[attr-defined]
 SESSION: Table = SignInSession.__table__  # type: ignore[attr-defined]
 GRANT: Table = Grant.__table__  # type: ignore[attr-defined]
@@ -134,6 +135,14 @@ LIVE_GRANTS_OF_ACCOUNT = select(GRANT.c.id, GRANT.c.patient).where(
     GRANT.c.account == _ACCOUNT, GRANT.c.ended_at.is_(None), GRANT.c.expires_at > _NOW
 )
 """What an account allowed and is in force, its code exchanged or not. Values: account, moment."""
+
+# -- what they may do beyond a member's own matters --------------------------------------------------------------------
+
+ROLE_OF_ACCOUNT = select(ACCOUNT_ROLE.c.role).where(ACCOUNT_ROLE.c.account == _ACCOUNT)
+"""Values: account."""
+DELETE_ROLES = delete(ACCOUNT_ROLE).where(ACCOUNT_ROLE.c.account == _ACCOUNT)
+"""Values: account."""
+INSERT_ROLE = insert(ACCOUNT_ROLE)
 
 # -- sign-in sessions ------------------------------------------------------------------------------------------------
 

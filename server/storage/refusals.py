@@ -30,7 +30,7 @@ _GROUPED: Sequence[Any] = (
 _RECORDED = (
     select(
         *_GROUPED,
-        func.count().label("count"),
+        func.count().label("times"),
         func.min(LEDGER.c.at).label("first"),
         func.max(LEDGER.c.at).label("last"),
     )
@@ -57,7 +57,7 @@ _DECIDED: Select[Any] = (
 
 def recorded(transaction: Transaction, environment: str, since: int, until: int) -> Sequence[Row[Any]]:
     """Refusals, refusing answers and answers that withheld something, from ``since`` to before ``until`` (microseconds since 1970 UTC),
-    counted by what they agree in: rows (kind, client_id, actor, interaction, resource_type, status, told, count, first, last)."""
+    counted by what they agree in: rows (kind, client_id, actor, interaction, resource_type, status, told, times, first, last)."""
     return transaction.all(_RECORDED, {"environment": environment, "since": since, "until": until})
 
 
