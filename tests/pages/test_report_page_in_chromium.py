@@ -78,3 +78,11 @@ def test_many_places_are_all_in_the_table_and_the_chart_says_what_it_draws(page:
     table = page.get_by_role("table", name="Both measures by reporting unit")
     assert table.locator("tbody tr").count() == 60
     assert page.get_by_text("The 25 places with most patients; the table has all 60.").is_visible()
+
+
+def test_a_chart_of_many_places_fits_on_a_sheet_of_paper(page: Page) -> None:
+    page.emulate_media(media="print")
+    page.set_content(as_html(MANY))
+    box = page.get_by_role("img", name="Patients by reporting unit").bounding_box()
+    assert box is not None
+    assert box["height"] <= 220 / 25.4 * 96 + 1
