@@ -139,7 +139,7 @@ def workers_of(server: int) -> list[int]:
     try:
         children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
         commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
-    except FileNotFoundError:  # one of them has just ended
+    except (FileNotFoundError, ProcessLookupError):  # one of them has just ended
         return []
     return [pid for pid, command in commands.items() if command and b"resource_tracker" not in command]
 
