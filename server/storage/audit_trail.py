@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, bindparam, literal_column, or_, select
+from sqlalchemy import Integer, Select, and_, bindparam, literal_column, or_, select
 
 from server.storage.authorization_store import CLIENT, GRANT
 from server.storage.database import Database
@@ -83,7 +83,7 @@ _PAGE = (
         ),
     )
     .order_by(LEDGER.c.at.desc(), LEDGER.c.writer, LEDGER.c.sequence)
-    .limit(bindparam("count"))
+    .limit(bindparam("count", type_=Integer))
 )
 _PAGE_OF_MEMBER = _PAGE.where(LEDGER.c.patient == bindparam("member"))
 _ONE = _ANSWERS.where(LEDGER.c.writer == bindparam("writer"), LEDGER.c.sequence == bindparam("number"))

@@ -91,3 +91,37 @@ def test_lines_of_business_that_get_no_access_are_told_at_the_start(
     served = settings.model_copy(update={"reporting_units_file": units, "served_lines_of_business": ("commercial",)})
     launcher.check(served, "127.0.0.1", free_port())
     assert "commercial" not in capsys.readouterr().err
+
+
+def test_staff_need_no_member_and_get_a_role_that_can_be_taken_away(
+    patient_access: PatientAccess, database: Database
+) -> None:
+    added = patient_access(*ADD)
+    assert (added.code, added.out) == (0, "rosa may sign in and act for nobody.\n")
+    assert represented(database) == []
+    given = patient_access("account", "role", "Rosa", "compliance")
+    assert (given.code, "/compliance" in given.out) == (0, True)
+    table = METADATA.tables["account_role"]
+    with database.reading() as reading:
+        assert [row.role for row in reading.all(select(table))] == ["compliance"]
+    taken = patient_access("account", "role", "rosa", "none")
+    assert (taken.code, taken.out) == (0, "rosa has no role now.\n")
+    with database.reading() as reading:
+        assert list(reading.all(select(table))) == []
+
+
+def test_a_role_for_nobody_is_an_error_of_one_line(patient_access: PatientAccess) -> None:
+    outcome = patient_access("account", "role", "nobody", "compliance")
+    assert outcome.code == 2
+    assert outcome.err == "error: no account has the username nobody; patient-access account add makes one\n"
+
+
+def test_the_refusal_register_is_written_in_every_form(patient_access: PatientAccess, tmp_path: Path) -> None:
+    table = patient_access("report", "refusals", "--year", "2026")
+    assert table.code == 0
+    assert "Decisions on apps: none" in table.out
+    path = tmp_path / "refusals.csv"
+    written = patient_access("report", "refusals", "--year", "2026", "--format", "csv", "--output", str(path))
+    assert (written.code, written.out) == (0, f"Wrote {path}.\n")
+    assert path.read_text("utf-8").startswith("section,what,app,")
+    assert '"refusals": []' in patient_access("report", "refusals", "--year", "2026", "--format", "json").out
