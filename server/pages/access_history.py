@@ -15,6 +15,7 @@ from server.authorization.access import SYSTEM
 from server.authorization.authority import REPRESENTATIVE, ActsFor
 from server.authorization.consent_question import categories_of
 from server.authorization.languages import Message
+from server.authorization.sensitivity import ACTORS, policies_in_force
 from server.settings import Settings
 from server.specification.audit import AUDIT_EVENT
 from server.specification.definition import HISTORY_SYSTEM
@@ -36,7 +37,8 @@ HISTORY_ITSELF = Message("Who got your information")
 @dataclass(slots=True)
 class Disclosed:
     """What an app got on a local day under one person's permission. Times are microseconds; ``records`` counts what was sent, so that
-    a record sent twice counts twice. ``allowed_by`` is a name, '' for nobody (``by_payer``: a program of the payer's own)."""
+    a record sent twice counts twice. ``allowed_by`` is a name, '' for nobody (``by_payer``: a program of the payer's own).
+    ``is_outline``: kinds and counts are not for the reader, who could infer from them what a sensitivity policy withholds."""
 
     day: date
     client_id: str
@@ -44,6 +46,7 @@ class Disclosed:
     by_reader: bool
     by_representative: bool
     by_payer: bool
+    is_outline: bool
     first: int
     last: int
     app: str = ""
@@ -94,6 +97,7 @@ def _days(
 ) -> Iterator[list[Disclosed]]:
     """The lines of one day after the other; nothing is read of the ledger behind the day asked for."""
     zone = settings.time_zone
+    is_withheld_from = any(ACTORS[word] == member.actor for one in policies_in_force(settings) for word in one.audience)
     grants = grants_of(transaction, member.patient)
     known: dict[tuple[str, str, str], frozenset[str]] = {}
     until = END_OF_TIME
@@ -108,8 +112,13 @@ def _days(
             lines = {}
         current = day
         grant = grants.get(row.grant_id)
-        line = lines.setdefault((row.client_id, "" if grant is None else grant.account), _line(row, grant, day, reader))
+        is_outline = is_withheld_from and (grant is None or grant.account != reader)
+        new = _line(row, grant, day, reader, is_outline=is_outline)
+        line = lines.setdefault((row.client_id, "" if grant is None else grant.account), new)
         line.first = row.at
+        if is_outline:
+            line.kinds[ALL_KINDS] = None
+            continue
         line.requests += 1
         line.records += row.resources
         asked = (row.interaction, row.resource_type, row.grant_id)
@@ -120,7 +129,7 @@ def _days(
         yield list(lines.values())
 
 
-def _line(row: Row[Any], grant: Row[Any] | None, day: date, reader: str) -> Disclosed:
+def _line(row: Row[Any], grant: Row[Any] | None, day: date, reader: str, *, is_outline: bool) -> Disclosed:
     return Disclosed(
         day=day,
         client_id=row.client_id,
@@ -128,6 +137,7 @@ def _line(row: Row[Any], grant: Row[Any] | None, day: date, reader: str) -> Disc
         by_reader=grant is not None and grant.account == reader,
         by_representative=row.actor == REPRESENTATIVE,
         by_payer=row.actor == SYSTEM,
+        is_outline=is_outline,
         first=row.at,
         last=row.at,
     )

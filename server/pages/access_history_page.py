@@ -151,8 +151,8 @@ def _told(line: Disclosed, language: str, settings: Settings, session: Session) 
         "app": line.app,
         "app_id": line.client_id,
         "kinds": [translate(language, title) for title in line.titles],
-        "records": line.records,
-        "requests": line.requests,
+        "records": None if line.is_outline else line.records,
+        "requests": None if line.is_outline else line.requests,
         "first": moments[0].isoformat(timespec="seconds"),
         "last": moments[1].isoformat(timespec="seconds"),
         "allowed_by": by or translate(language, PAYERS_OWN if line.by_payer else SOMEBODY),
@@ -169,7 +169,11 @@ def _csv(told: list[dict[str, Any]], language: str) -> bytes:
     writer = csv.writer(text)
     writer.writerow([translate(language, name) for name in COLUMNS])
     for row in told:
-        writer.writerow([_cell("; ".join(value) if isinstance(value, list) else str(value)) for value in row.values()])
+        texts = (
+            "; ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+            for value in row.values()
+        )
+        writer.writerow([_cell(text) for text in texts])
     return text.getvalue().encode("utf-8-sig")  # so that a spreadsheet reads the accents
 
 
