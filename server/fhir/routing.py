@@ -81,8 +81,9 @@ class Request:
                 raise FHIRError(error_codes.BODY_TYPE_NOT_SUPPORTED, f"Send a body of FHIR {FHIR_VERSION}.")
             return _parameters(body)
         if body and content_type != FORM:
+            forms = "as a Parameters resource in JSON, or " if "$" in self.path else ""
             raise FHIRError(
-                error_codes.BODY_TYPE_NOT_SUPPORTED, "Send the search parameters as application/x-www-form-urlencoded."
+                error_codes.BODY_TYPE_NOT_SUPPORTED, f"Send the parameters {forms}as application/x-www-form-urlencoded."
             )
         return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
 

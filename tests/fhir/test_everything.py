@@ -144,6 +144,19 @@ def test_it_can_be_asked_with_a_parameters_resource(world: World) -> None:
         assert reply.status == 400
 
 
+def test_a_body_of_another_form_is_told_which_there_are(world: World) -> None:
+    asked = {
+        path: world.served.send("POST", path, world.token(MEMBER), b"<x/>", content_type="application/fhir+xml")
+        for path in ("Patient/$everything", "Patient/_search")
+    }
+    told = {path: (reply.status, reply.json["issue"][0]["diagnostics"]) for path, reply in asked.items()}
+    form = "as application/x-www-form-urlencoded."
+    assert told == {
+        "Patient/$everything": (415, f"Send the parameters as a Parameters resource in JSON, or {form}"),
+        "Patient/_search": (415, f"Send the parameters {form}"),
+    }
+
+
 def test_documents_of_a_time_are_found(world: World) -> None:
     documents = [one for one in RECORDS if one["resourceType"] == "DocumentReference" and MEMBER in str(one["subject"])]
     assert documents
