@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from server.specification.audit import AUDIT_TYPES
 from server.specification.definition import ResourceDefinition, SearchParameter
 from server.specification.registry import RESOURCES
 from server.specification.standards import CARIN, GUIDES, PDEX, US_CORE
 from tests.conformance.packages import CORE_PACKAGE, Package, packages
 
-PARAMETERS = [(row, parameter) for row in RESOURCES.values() for parameter in row.search_parameters]
+ROWS = (*RESOURCES.values(), *AUDIT_TYPES.values())
+PARAMETERS = [(row, parameter) for row in ROWS for parameter in row.search_parameters]
 OLDER_EXPRESSIONS = {
     "us-core-organization-name": {"Organization.name"},
     "us-core-location-name": {"Location.name"},

@@ -162,6 +162,11 @@ def test_a_search_that_cannot_be_answered_says_why(world: World, query: str, cod
     assert reply.json["issue"][0]["details"]["coding"][0]["code"] == code
 
 
+def test_a_search_by_post_keeps_the_member_out_of_the_address(world: World) -> None:
+    form = [("patient", "ben"), ("date", "lt2026-09-15"), ("_count", "100")]
+    assert len(world.served.post("AuditEvent/_search", system_token(world), form).entries()) == 24
+
+
 def test_a_cursor_is_bound_to_its_search(world: World) -> None:
     link = get(world, "AuditEvent?patient=ben&_count=5").links["next"]
     assert get(world, link.replace("patient=ben", "patient=anna")).status == 400

@@ -171,7 +171,7 @@ def test_it_is_there_in_spanish(app: SmartApp, database: Database) -> None:
     write(database, chain([at(2, 12)], patient="p1", client_id=app.client_id, resource_type="Coverage"))
     app.web.headers["Accept-Language"] = "es"
     text = words(history(app))
-    assert "Quién recibió su información" in text
+    assert "Quién recibió información y cuándo" in text
     assert "Su cobertura" in text
     header = app.web.get("/account/history/download").content.decode("utf-8-sig").splitlines()[0]
     assert header.startswith("Día,Aplicación,")

@@ -134,7 +134,9 @@ def test_charts_are_drawn_here_and_nothing_runs_or_comes_from_elsewhere(staff: S
 
 def test_it_is_in_english_for_everybody(staff: SmartApp) -> None:
     staff.web.headers["Accept-Language"] = "es"
-    assert '<html lang="en">' in staff.web.get("/compliance").text
+    text = staff.web.get("/compliance").text
+    assert '<html lang="en">' in text
+    assert "Español" not in text
 
 
 def test_no_member_is_named_on_it(staff: SmartApp, database: Database) -> None:
