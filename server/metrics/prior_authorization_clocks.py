@@ -11,13 +11,14 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from server.metrics.business_days import end_of_day, local_date, next_business_day
+from server.metrics.levels import REQUIRED
 from server.metrics.prior_authorization_measures import EXPEDITED, HOUR
 from server.metrics.prior_authorization_requests import Request
 from server.storage.prior_authorizations import RequestEvent
 
 EXPEDITED_HOURS, STANDARD_DAYS, EXTENSION_DAYS = 72, 7, 14
-WITHOUT_DECISION_CLOCK = frozenset({"qhp"})
-"""Lines of business to which the times for decisions do not apply."""
+WITH_DECISION_CLOCK = frozenset(REQUIRED) - {"qhp"}
+"""Lines of business to which the times for decisions apply."""
 IN_TIME, LATE, OVERDUE, RUNNING = "in-time", "late", "overdue", "running"
 OUTCOMES = (IN_TIME, LATE, OVERDUE, RUNNING)
 """Of a clock: stopped in time; stopped too late; not stopped and the time is over; not stopped and there is time left."""

@@ -165,7 +165,7 @@ def _internal(internal: Mapping[str, Any]) -> Iterator[str]:
     yield row("-" * 60, *["-" * 9] * len(internal["outcomes"]))
     for name, title in internal["clocks"].items():
         counts = internal["organisation"]["clocks"][name]
-        yield row(title, *[f"{count:,}" for count in counts.values()])
+        yield row(title, *[f"{counts[outcome]:,}" for outcome in internal["outcomes"]])
     for what, by_priority in internal["organisation"]["undecided"].items():
         yield f"Not decided, {what}: {by_priority['standard']:,} standard, {by_priority['expedited']:,} expedited"
     left = internal["not_counted"]

@@ -4,6 +4,7 @@
 in ``prior_authorization_measures``, and what of them is public in docs/prior-authorization-report.md.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from typing import Any
 from server import clock
 from server.metrics.levels import REQUIRED, UNIT_COLUMNS, Place, places
 from server.metrics.periods import period
-from server.metrics.prior_authorization_clocks import CLOCKS, OUTCOMES, WITHOUT_DECISION_CLOCK
+from server.metrics.prior_authorization_clocks import CLOCKS, OUTCOMES, WITH_DECISION_CLOCK
 from server.metrics.prior_authorization_document import KIND, LEVEL, PriorAuthorizationReport
 from server.metrics.prior_authorization_items import Item, read_items
 from server.metrics.prior_authorization_measures import (
@@ -27,7 +28,7 @@ from server.metrics.prior_authorization_measures import (
 )
 from server.metrics.prior_authorization_requests import requests
 from server.metrics.prior_authorization_tally import Tally, is_inconsistent
-from server.metrics.usage_document import Figures, InconsistentReportError
+from server.metrics.usage_document import Figures, InconsistentReportError, canonical
 from server.settings import Settings
 from server.storage import usage
 from server.storage.database import Database
@@ -76,7 +77,7 @@ def prior_authorization_report(
         units = {row.key: row for row in transaction.all(usage.reporting_units())}
         merged = places(LEVEL, units.values())
         place_of = {key: number for number, place in enumerate(merged) for key in place.keys}
-        tallies = [Tally(place.unit[0] not in WITHOUT_DECISION_CLOCK) for place in merged]
+        tallies = [Tally(place.unit[0] in WITH_DECISION_CLOCK) for place in merged]
         nowhere = Tally(True)
         total, problems, asked = Tally(True), Counter[str](), Counter[tuple[str, str]]()
         stream = Population(transaction).authorization_requests(SHOWN_BY, of.starts, of.ends, now)
@@ -139,7 +140,8 @@ def prior_authorization_report(
         },
         "notes": _notes(year, environment, total, nowhere, read, items),
     }
-    return PriorAuthorizationReport(content, of.starts, of.ends, known_at=now, generated_at=now)
+    as_stored = json.loads(canonical(content))
+    return PriorAuthorizationReport(as_stored, of.starts, of.ends, known_at=now, generated_at=now)
 
 
 def _is_of(moment: int | None, starts: int, ends: int) -> bool:
@@ -191,11 +193,11 @@ def _notes(year: int, environment: str, total: Tally, nowhere: Tally, read: _Rea
         notes.append(f"No {environment} requests were received in {year}.")
     if read.left_out and not total.requests:
         other = "test" if environment == "production" else "production"
-        notes.append(f"{read.left_out} {other} events were left out. --environment {other} shows them.")
+        notes.append(f"Events of {other} left out: {read.left_out}. --environment {other} shows them.")
     if nowhere.requests:
         notes.append(
-            f"{nowhere.requests} requests have no reporting unit: neither they nor a Coverage that is loaded name one. "
-            "They are in no unit's figures."
+            f"Requests without a reporting unit: {nowhere.requests}. Neither their events nor a Coverage that is loaded name one; "
+            "they are in no unit's figures."
         )
     if not items:
         notes.append(

@@ -5,9 +5,11 @@ Nothing is shown but what the rule asks for: no clock, no breach, no request, no
 """
 
 import re
+from secrets import token_urlsafe
 from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import SecretStr
 from starlette.responses import Response
 
 from server.authorization.languages import Message
@@ -87,8 +89,9 @@ def create_router(database: Database, settings: Settings) -> APIRouter:
 
 def standalone(settings: Settings, report: PriorAuthorizationReport) -> str:
     """The page of a report as one file, with its style and without links into this server."""
-    pages = WebPages(settings, TEMPLATES)
-    page = pages.public(
+    # A page without a form signs nothing: a command that writes it needs no key of the deployment.
+    unsigned = settings.model_copy(update={"secret_key": SecretStr(token_urlsafe(32))})
+    page = WebPages(unsigned, TEMPLATES).public(
         "prior_authorization_year.html", **_shown(report), published_at=None, standalone=True, base=address(settings, 0)
     )
     text = bytes(page.body).decode()

@@ -93,7 +93,7 @@ def _count(into: Counted, world: World, happened: list[Event], unit: str, known:
         if _when(decided) >= _when(received):
             into.times[priority].append(_when(decided) - _when(received))
     withdrawn = decided is None and any(event.type == "cancelled" for event in happened)
-    if not withdrawn and not (unit and UNITS[unit].line_of_business == "qhp"):
+    if not withdrawn and not (unit and UNITS[unit].line_of_business in ("qhp", "commercial")):
         into.clocks["decision:" + _decision(received, decided, priority, extensions, known)] += 1
     for event in happened:
         name = "request-visible" if event.type == "received" else "status-visible"
