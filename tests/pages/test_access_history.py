@@ -165,6 +165,7 @@ def test_kinds_are_those_the_permission_lets_the_app_see() -> None:
     assert kinds_of("$everything", "Patient", "patient/Coverage.rs") == {"Your coverage"}
     assert kinds_of("export-file", "", "patient/Coverage.rs") == {"Your coverage"}
     assert kinds_of("read", "Coverage", "") == {"Your coverage"}
+    assert kinds_of("search-type", "AuditEvent", "") == {"Who got your information"}
 
 
 def test_it_is_there_in_spanish(app: SmartApp, database: Database) -> None:
