@@ -108,9 +108,7 @@ def _until(month: str | None, to: str | None) -> int:
 
 
 def _anchor(database: "Database", until: int) -> None:
-    from sqlalchemy.exc import IntegrityError
-
-    from server.storage.ledger_anchors import BrokenChainError, keep, unanchored
+    from server.storage.ledger_anchors import AnchoredMeanwhileError, BrokenChainError, keep, unanchored
 
     try:
         with database.reading() as transaction:
@@ -121,8 +119,8 @@ def _anchor(database: "Database", until: int) -> None:
     try:
         with database.transaction() as transaction:
             keep(transaction, made)
-    except IntegrityError as error:
-        raise CommandError("somebody else has anchored the ledger in this very moment; nothing is lost") from error
+    except AnchoredMeanwhileError as error:
+        raise CommandError(str(error)) from error
     for period in made:
         print(f"Anchored {period}: {period.rows:,} rows of {len(period.anchors):,} writers, {period.digest.hex()}")
     if not made:

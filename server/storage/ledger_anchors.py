@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Row, Select, func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from server import clock
 from server.storage.database import Transaction
@@ -25,6 +26,10 @@ ANCHOR = LedgerAnchor.__table__  # type: ignore[attr-defined]
 
 class BrokenChainError(Exception):
     """Rows that are to be anchored are not as they were written."""
+
+
+class AnchoredMeanwhileError(Exception):
+    """Somebody else has anchored the same period since it was found unanchored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,16 @@ def _anchor(writer: str, rows: Iterable[Row[Any]], heads: dict[str, tuple[int, b
 
 
 def keep(transaction: Transaction, made: Iterable[Period]) -> None:
-    """Store periods that ``unanchored`` found."""
+    """Store periods that ``unanchored`` found. Raises AnchoredMeanwhileError; then the transaction must not be committed."""
+    try:
+        _insert(transaction, made)
+    except IntegrityError as error:
+        raise AnchoredMeanwhileError(
+            "somebody else has anchored the ledger in this very moment; nothing is lost"
+        ) from error
+
+
+def _insert(transaction: Transaction, made: Iterable[Period]) -> None:
     for period in made:
         row = {
             "starts": period.starts,
