@@ -72,6 +72,7 @@ def prior_authorization_report(
     read, InconsistentReportError for figures that contradict each other."""
     zone, now = settings.time_zone, clock.now_microseconds()
     of, items = period(zone, year), read_items(settings.prior_authorization_items_file)
+    starts, ends = of.starts, of.ends
     read = _Read(environment, settings.environment)
     with database.reading() as transaction:
         units = {row.key: row for row in transaction.all(usage.reporting_units())}
@@ -80,14 +81,14 @@ def prior_authorization_report(
         tallies = [Tally(place.unit[0] in WITH_DECISION_CLOCK) for place in merged]
         nowhere = Tally(True)
         total, problems, asked = Tally(True), Counter[str](), Counter[tuple[str, str]]()
-        stream = Population(transaction).authorization_requests(SHOWN_BY, of.starts, of.ends, now)
+        stream = Population(transaction).authorization_requests(SHOWN_BY, starts, ends, now)
         for request in requests(read.of(stream), now):
             if request.drug:
-                problems["drug"] += _is_of(request.received, of.starts, of.ends)
+                problems["drug"] += _is_of(request.received, starts, ends)
                 continue
             if request.received is None:
                 problems["without-receipt"] += 1
-            if not _is_of(request.received, of.starts, of.ends):
+            if not _is_of(request.received, starts, ends):
                 continue
             problems["decided-before-receipt"] += request.decided is not None and request.took is None
             asked.update(request.items)
@@ -103,8 +104,8 @@ def prior_authorization_report(
         "year": year,
         "environment": environment,
         "time_zone": settings.payer_time_zone,
-        "starts": clock.instant(of.starts),
-        "ends_before": clock.instant(of.ends),
+        "starts": clock.instant(starts),
+        "ends_before": clock.instant(ends),
         "level": LEVEL,
         "definition": {**asdict(REQUESTS_RECEIVED), "text": list(REQUESTS_RECEIVED.text)},
         "citation": CITATION,
@@ -141,7 +142,7 @@ def prior_authorization_report(
         "notes": _notes(year, environment, total, nowhere, read, items),
     }
     as_stored = json.loads(canonical(content))
-    return PriorAuthorizationReport(as_stored, of.starts, of.ends, known_at=now, generated_at=now)
+    return PriorAuthorizationReport(as_stored, starts, ends, known_at=now, generated_at=now)
 
 
 def _is_of(moment: int | None, starts: int, ends: int) -> bool:

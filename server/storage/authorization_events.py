@@ -65,22 +65,19 @@ _KNOWN = select(EVENT.c.id, EVENT.c.hash, EVENT.c.authorization, EVENT.c.patient
 )
 _SHOWN = union_all(
     *[
-        select(table.c.type, table.c.id, table.c.patient, table.c.last_updated, table.c.loaded_at).where(
-            table.c.type == bindparam("type"), table.c.deleted == false()
+        select(func.min(table.c.loaded_at).label("loaded_at"))
+        .where(
+            table.c.type == bindparam("type"),
+            table.c.id == EVENT.c.authorization,
+            table.c.patient == EVENT.c.patient,
+            table.c.last_updated >= EVENT.c.at,
+            table.c.deleted == false(),
         )
+        .correlate(EVENT)
         for table in (RESOURCE, VERSION)
     ]
 ).subquery()
-VISIBLE_SINCE: Any = (
-    select(func.min(_SHOWN.c.loaded_at))
-    .where(
-        _SHOWN.c.id == EVENT.c.authorization,
-        _SHOWN.c.patient == EVENT.c.patient,
-        _SHOWN.c.last_updated >= EVENT.c.at,
-    )
-    .correlate(EVENT)
-    .scalar_subquery()
-)
+VISIBLE_SINCE: Any = select(func.min(_SHOWN.c.loaded_at)).correlate(EVENT).scalar_subquery()
 """From when the API showed what an event tells of (needs ``:type``); NULL: not yet."""
 _OWN = [EVENT.c[item.name] for item in fields(StoredEvent) if item.name != "unit"]
 _EVENTS = (
