@@ -63,11 +63,15 @@ class Histories:
         letter = "r" if id else "s"
         types = (definition.type,) if definition is not None else _permitted(access, in_directory=False)
         if not types:
-            raise FHIRError(SCOPE_MISSING, "The token's scopes allow the history of no resource type; ask for patient/*.rs.")
+            raise FHIRError(
+                SCOPE_MISSING, "The token's scopes allow the history of no resource type; ask for patient/*.rs."
+            )
         query = replace(query, type=definition.type if definition is not None else "", id=id, types=types)
         if definition is None and query.since:
             query = replace(query, shared=_permitted(access, in_directory=True))
-        if access.actor == SYSTEM and not (access.patient or id or (definition is not None and definition.is_directory)):
+        if access.actor == SYSTEM and not (
+            access.patient or id or (definition is not None and definition.is_directory)
+        ):
             raise FHIRError(
                 MEMBER_NOT_NAMED, "A client's own token sees one member at a time; ask for $everything of a member."
             )

@@ -25,7 +25,10 @@ def published(shared_data: Path) -> dict[str, Elements]:
     package = shared_data.parent / "implementation-guides" / "hl7.fhir.r4.core-4.0.1.tgz"
     if not package.exists():
         pytest.skip(f"no package at {package}")
-    wanted = {f"package/StructureDefinition-{type}.json": type for type in (*RESOURCES, CAPABILITY_STATEMENT, *DEFINITION_TYPES)}
+    wanted = {
+        f"package/StructureDefinition-{type}.json": type
+        for type in (*RESOURCES, CAPABILITY_STATEMENT, *DEFINITION_TYPES)
+    }
     found = {}
     with tarfile.open(package) as archive:
         for member in archive:

@@ -42,7 +42,9 @@ def report(database_url: str, year: int) -> Report:
     told = json.loads(patient_access(database_url, "report", "usage", "--year", str(year), "--format", "json"))
     units = {unit["reporting_unit"]: _both(unit["measures"]) for unit in told["reporting_units"]}
     return Report(
-        _both(told["organisation"]["measures"]), {name: both for name, both in units.items() if any(both)}, told["transfers"]
+        _both(told["organisation"]["measures"]),
+        {name: both for name, both in units.items() if any(both)},
+        told["transfers"],
     )
 
 
