@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from server.metrics.prior_authorization_requests import Request
 
 CITATION = (
-    "CMS-0057-F, 89 FR 8889; 42 CFR 422.122(c) (Medicare Advantage), 431.80 (Medicaid fee for service), 438.210(f) (managed care), "
+    "CMS-0057-F, 89 FR 8889; 42 CFR 422.122 (Medicare Advantage), 440.230 (Medicaid fee for service), 438.210 (managed care), "
     "457.732 (CHIP), 45 CFR 156.223 (issuers on a federally facilitated exchange)"
 )
 STANDARD, EXPEDITED = "standard", "expedited"

@@ -175,7 +175,7 @@ def _refused(row: Row[Any]) -> Refusal:
     app = row.client_id
     if row.interaction == _SIGN_IN:
         code, description = "sign-in-failed", "a password or one-time code was wrong"
-        basis = "45 CFR 164.312(d): who asks must be who they say."
+        basis = "45 CFR 164.312: who asks must be who they say."
     elif row.interaction == _CONSENT and description == NOT_ALLOWED:
         section, what, description = MEMBERS, "declined to share", ""
         basis = "The member's own choice."
