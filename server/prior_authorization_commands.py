@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from server.command_line import CommandError, Environment, migrated_database, user
+from server.report_forms import refuse_missing_directory
 
 if TYPE_CHECKING:
     from server.metrics.prior_authorization_document import PriorAuthorizationReport
@@ -55,6 +56,7 @@ def report_prior_authorization(
     from server.metrics.prior_authorization_document import store as keep
     from server.metrics.prior_authorization_report import prior_authorization_report
 
+    refuse_missing_directory(output)
     with _consistent(), migrated_database() as (database, settings):
         report = prior_authorization_report(database, settings, year=year, environment=environment.value)
         if store:

@@ -129,6 +129,10 @@ def report_usage(
         write_files(files, form, output)
     if store and not snapshot:
         print(f"Stored as {id}.", file=sys.stderr)
+    if source.contradicted:
+        told = f"warning: made of daily roll-ups, {source.contradicted}; every day was read by row."
+        print(f"{told} Which roll-up was changed: patient-access ledger verify", file=sys.stderr)
+        raise typer.Exit(1)
     if source.stale:
         some = ", ".join(source.stale[:3]) + (" and more" if len(source.stale) > 3 else "")
         told = f"warning: the ledger has other rows than the roll-up of {some} was built from; those days were read by row."

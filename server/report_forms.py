@@ -67,6 +67,14 @@ def refuse_output(form: Format, output: Path | None) -> None:
         raise CommandError(f"{form.value} names its files itself: --output is a directory, and {output} is none")
     if output is not None and not form.names_its_files and output.is_dir():
         raise CommandError(f"--output is a file to write; {output} is a directory")
+    if not form.names_its_files:
+        refuse_missing_directory(output)
+
+
+def refuse_missing_directory(output: Path | None) -> None:
+    """Raises CommandError for a file in a directory that is not there, before a report is stored that nobody gets."""
+    if output is not None and not output.parent.is_dir():
+        raise CommandError(f"{output}: there is no directory {output.parent}")
 
 
 def written_files(

@@ -5,6 +5,7 @@ counters, in one snapshot of it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from server import clock
@@ -27,6 +28,7 @@ from server.metrics.usage_tally import NOWHERE, Frequencies, Tally, enrolments
 from server.settings import Settings
 from server.storage import period_answers, usage
 from server.storage.database import Database, Transaction
+from server.storage.rollups import RowsDroppedError
 
 __all__ = ["Figures", "InconsistentReportError", "Knowledge", "Removed", "UsageReport", "usage_report"]
 _NOWHERE = ("",) * len(UNIT_COLUMNS)
@@ -75,11 +77,42 @@ def usage_report_with_source(
     knowledge: Knowledge = _EVERYTHING,
     use_rollups: bool = True,
 ) -> tuple[UsageReport, Source]:
-    """The usage report, and what it was read from. As ``usage_report``."""
+    """The usage report, and what it was read from. As ``usage_report``.
+
+    When figures from roll-ups contradict each other, somebody changed a roll-up: then every day is read by row, and the source says so.
+    """
+
+    def computed(with_rollups: bool) -> tuple[UsageReport, Source]:
+        return _computed(
+            database, settings, period(zone, year, month), environment, level, definition, knowledge, with_rollups
+        )
+
+    zone = ZoneInfo(settings.payer_time_zone)
+    try:
+        return computed(use_rollups)
+    except InconsistentReportError as contradiction:
+        if not (use_rollups and definition.from_rollups):
+            raise
+        try:
+            report, source = computed(False)
+        except RowsDroppedError:
+            raise contradiction from None
+        return report, replace(source, contradicted=str(contradiction))
+
+
+def _computed(
+    database: Database,
+    settings: Settings,
+    of: Period,
+    environment: str,
+    level: str,
+    definition: TransferDefinition,
+    knowledge: Knowledge,
+    use_rollups: bool,
+) -> tuple[UsageReport, Source]:
     generated_at = clock.now_microseconds()
     exclusions = definition.exclusions_for(environment)
     zone = ZoneInfo(settings.payer_time_zone)
-    of = period(zone, year, month)
     predicates = [exclusion.predicate for exclusion in exclusions]
     with database.reading() as transaction:
         period_answers.prepare(transaction)
@@ -90,8 +123,8 @@ def usage_report_with_source(
     units = [_figures(place.level, place.unit, tally.by_place[number]) for number, place in enumerate(merged, start=1)]
     report = UsageReport(
         payer=settings.payer_name,
-        year=year,
-        month=month,
+        year=of.year,
+        month=of.month,
         environment=environment,
         level=level,
         time_zone=settings.payer_time_zone,

@@ -41,13 +41,15 @@ class Knowledge:
 @dataclass(frozen=True, slots=True)
 class Source:
     """What the ledger holds of the period: rows of every kind, the answers among them, a digest that names them, the days that were
-    read from roll-ups, and those whose roll-up is stale (the ledger has other rows of them; they were read by row)."""
+    read from roll-ups, and those whose roll-up is stale (the ledger has other rows of them; they were read by row). ``contradicted``: what
+    was wrong with figures made of roll-ups, which is why there are none; '' when nothing was."""
 
     rows: int
     answers: int
     digest: str
     rolled_up: tuple[str, ...]
     stale: tuple[str, ...]
+    contradicted: str = ""
 
 
 def gather(

@@ -3,13 +3,14 @@
 import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, func, update
 
 from server import clock
 from server.storage.database import Database
-from server.storage.report_schema import StoredReport
+from server.storage.report_schema import LedgerDay, StoredReport
 from server.storage.schema import LedgerRow
 from tests.cli.command import PatientAccess
 from tests.metrics.worlds import Answer, Spell, World, build, learn, local, record, roll_up, same
@@ -134,6 +135,29 @@ def test_a_roll_up_that_contradicts_the_ledger_has_exit_code_1(
     assert ": 1 patients, 1 more than once" in outcome.out
     assert "2026-05-04" in outcome.err
     assert "ledger roll-up" in outcome.err
+
+
+def test_a_roll_up_that_was_changed_has_exit_code_1_and_the_figures_of_the_rows(
+    database: Database, patient_access: PatientAccess
+) -> None:
+    roll_up(database, NOON.at.date())
+    with database.transaction() as transaction:
+        transaction.execute(update(LedgerDay).values(answers=7))
+    outcome = patient_access(*USAGE, "--snapshot")
+    assert outcome.code == 1
+    assert ": 1 patients, 0 more than once" in outcome.out
+    assert outcome.err.count("\n") == 1
+    assert "ledger verify" in outcome.err
+
+
+@pytest.mark.parametrize("report", [USAGE, ("report", "prior-authorization", "--year", "2026")])
+def test_a_report_for_a_directory_that_is_not_there_is_not_kept(
+    patient_access: PatientAccess, tmp_path: Path, report: tuple[str, ...]
+) -> None:
+    outcome = patient_access(*report, "--output", str(tmp_path / "missing" / "report.txt"))
+    assert outcome.code == 2
+    assert "there is no directory" in outcome.err
+    assert patient_access("report", "list").out == "No report is stored.\n"
 
 
 @pytest.mark.parametrize("id", ["usage-1999", ""])
