@@ -27,13 +27,33 @@ _ACTOR, _GRANT_EXPIRES = 6, 7
 _NEVER = 1 << 62
 
 
-class TokenRefusedError(Exception):
-    """The token gives no access: 401 with ``WWW-Authenticate: Bearer error="invalid_token"`` (RFC 6750 section 3.1)."""
+REFUSED_ACCESS = "access"
+"""``interaction`` of the ledger's row when the payer refuses a token by a rule of its own."""
 
-    def __init__(self, reason: str, description: str) -> None:
+
+class TokenRefusedError(Exception):
+    """The token gives no access: 401 with ``WWW-Authenticate: Bearer error="invalid_token"`` (RFC 6750 section 3.1).
+
+    ``whose``: whom the payer refuses by a rule of its own (an app that is suspended, a member who is no longer covered), None where a
+    permission is just over or the token is nobody's.
+    """
+
+    def __init__(self, reason: str, description: str, whose: "Refused | None" = None) -> None:
         super().__init__(description)
         self.reason = reason
         self.description = description
+        self.whose = whose
+
+
+class Refused(NamedTuple):
+    """Whose token was refused: columns of the ledger."""
+
+    client_id: str
+    client_kind: str
+    grant_id: str
+    patient: str
+    actor: str
+    environment: str
 
 
 class Access(NamedTuple):
@@ -85,7 +105,8 @@ async def _access(database: Database, settings: Settings, row: Sequence[Any]) ->
         raise TokenRefusedError(EXPIRED, "The access token expired.")
     if client_status != "active":
         reason = await database.fetch_one(SUSPENDED_REASON, {"client": client_id})
-        raise TokenRefusedError(SUSPENDED, f"The app is suspended: {reason[0] if reason else ''}".replace('"', "'"))
+        description = f"The app is suspended: {reason[0] if reason else ''}".replace('"', "'")
+        raise TokenRefusedError(SUSPENDED, description, _whose(settings, row))
     if actor == SYSTEM:
         environment = environment_of(settings, client_environment, None)
         kind = SYSTEM if client_kind == THIRD_PARTY else client_kind
@@ -94,7 +115,7 @@ async def _access(database: Database, settings: Settings, row: Sequence[Any]) ->
     if enrolled:
         reason = enrolment.entitlement(settings, enrolled, enrolment.today(settings))
         if reason:
-            raise TokenRefusedError(reason, enrolment.REASONS[reason])
+            raise TokenRefusedError(reason, enrolment.REASONS[reason], _whose(settings, row))
     permitted = permissions(scope, policies_for(settings, actor, client_kind))
     return Access(
         client_id,
@@ -107,6 +128,12 @@ async def _access(database: Database, settings: Settings, row: Sequence[Any]) ->
         permitted,
         fhir_user if permitted.reads_fhir_user else "",
     )
+
+
+def _whose(settings: Settings, row: Sequence[Any]) -> Refused:
+    client_id, client_kind, _, client_environment, grant_id, patient, actor = row[3:10]
+    environment = environment_of(settings, client_environment, row[13])
+    return Refused(client_id, client_kind, grant_id, patient, actor, environment)
 
 
 def environment_of(settings: Settings, client_environment: str, member_environment: str | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from server.authorization.access import (
     EXPIRED,
+    REFUSED_ACCESS,
     REVOKED,
     SUSPENDED,
     SYSTEM,
@@ -153,6 +154,10 @@ class FHIRApplication:
         try:
             return await authenticate(self._database, self._settings, token.strip().decode("latin-1"))
         except TokenRefusedError as error:
+            if error.whose is not None:
+                told = f"{error.reason}: {error.description}"
+                refusal = LedgerEvent("refusal", request.id, interaction=REFUSED_ACCESS, status=401, detail=told)
+                await self._ledger.record(refusal._replace(**error.whose._asdict()))
             challenge = f'Bearer realm="{self._settings.fhir_base}", error="invalid_token", error_description="{error.description}"'
             raise FHIRError(TOKEN_REFUSED[error.reason], error.description, {"www-authenticate": challenge}) from error
 

@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import Row
 
 from server.authorization import app_criteria
-from server.authorization.access import SYSTEM
+from server.authorization.access import REFUSED_ACCESS, SUSPENDED, SYSTEM
 from server.authorization.consent import NOT_ALLOWED
 from server.authorization.sensitivity import Policy, policies_in_force
 from server.metrics.exclusions import ENVIRONMENTS
@@ -176,6 +176,9 @@ def _refused(row: Row[Any]) -> Refusal:
     if row.interaction == _SIGN_IN:
         code, description = "sign-in-failed", "a password or one-time code was wrong"
         basis = "45 CFR 164.312: who asks must be who they say."
+    elif row.interaction == REFUSED_ACCESS:
+        section, what = REQUESTS, "a request"
+        basis = app_criteria.CITATION if code == SUSPENDED else "42 CFR 422.119(a): data of current enrollees."
     elif row.interaction == _CONSENT and description == NOT_ALLOWED:
         section, what, description = MEMBERS, "declined to share", ""
         basis = "The member's own choice."

@@ -60,6 +60,9 @@ def test_entitlement_decides_at_every_request(api: Served, database: Database, w
     assert 'error="invalid_token"' in reply.header("www-authenticate")
     (issue,) = reply.json["issue"]
     assert issue["details"]["coding"][0]["code"] == code
+    (row,) = ledger_rows(database, request_id=reply.request_id)
+    assert (row.kind, row.interaction, row.status, row.patient, row.resources) == ("refusal", "access", 401, "anna", 0)
+    assert row.client_id == "app"
 
 
 def test_access_ends_and_begins_again_with_coverage(api: Served, database: Database) -> None:

@@ -82,6 +82,16 @@ def test_refused_requests_are_counted_by_app_status_and_what_was_asked(database:
     assert (throttled.criterion.partition(":")[0], throttled.count) == ("throttled", 1)
 
 
+def test_tokens_refused_by_a_rule_of_the_payers_are_counted_by_rule(database: Database, settings: Settings) -> None:
+    refused = {"kind": "refusal", "interaction": "access", "status": 401, "resources": 0}
+    write(database, rows(MAY, MAY + 1, detail="disenrolled: The coverage has ended.", **refused))
+    write(database, rows(MAY + 2, detail="suspended: The app is suspended: by a criterion", **refused))
+    found = {line.criterion: line for line in register(database, settings, REQUESTS)}
+    assert (found["disenrolled"].count, found["disenrolled"].evidence) == (2, "The coverage has ended.")
+    assert "current enrollees" in found["disenrolled"].basis
+    assert "422.119(e)" in found["suspended"].basis
+
+
 def test_withheld_records_add_up_by_policy_and_app_with_the_legal_basis(database: Database, settings: Settings) -> None:
     for detail, count in (('{"withheld":{"minors":2}}', 3), ('{"withheld":{"minors":5,"gone":1}}', 1)):
         write(database, rows(*range(MAY, MAY + count), actor="representative", detail=detail))
