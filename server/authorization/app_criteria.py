@@ -1,13 +1,13 @@
 """The published criteria by which an app can be refused or suspended: security of the payer's own systems, and nothing else.
 
-42 CFR 422.119(e) and its parallels (431.60(e), 457.730(e), 45 CFR 156.221(e)): objective, verifiable, the same for all apps and developers.
+42 CFR 422.119 and its parallels (431.60, 457.730, 45 CFR 156.221): objective, verifiable, the same for all apps and developers.
 """
 
 from dataclasses import dataclass
 
 PATH = "/docs/app-criteria"
 """Below BASE_URL: the page of the criteria; with ``.json`` behind it, the same for programs."""
-CITATION = "42 CFR 422.119(e), 431.60(e), 457.730(e); 45 CFR 156.221(e)"
+CITATION = "42 CFR 422.119 and its parallels 431.60 and 457.730; 45 CFR 156.221"
 
 
 @dataclass(frozen=True, slots=True)

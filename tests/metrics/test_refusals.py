@@ -68,7 +68,7 @@ def test_a_decision_on_an_app_has_criterion_evidence_basis_notice_and_appeal(
     assert first.criterion.startswith("credentials-exposed: ")
     assert (first.evidence, first.decided_by, first.notice) == ("seen at pastes.example", "A. Officer", "Replace it.")
     assert first.appeal == "appeals@payer.example"
-    assert "422.119(e)" in first.basis
+    assert "422.119" in first.basis
     assert (second.what, second.app) == ("refused", "redirect-host:malware.example")
 
 
@@ -89,7 +89,7 @@ def test_tokens_refused_by_a_rule_of_the_payers_are_counted_by_rule(database: Da
     found = {line.criterion: line for line in register(database, settings, REQUESTS)}
     assert (found["disenrolled"].count, found["disenrolled"].evidence) == (2, "The coverage has ended.")
     assert "current enrollees" in found["disenrolled"].basis
-    assert "422.119(e)" in found["suspended"].basis
+    assert "422.119" in found["suspended"].basis
 
 
 def test_withheld_records_add_up_by_policy_and_app_with_the_legal_basis(database: Database, settings: Settings) -> None:
