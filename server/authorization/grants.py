@@ -302,7 +302,8 @@ class RefreshTokenGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
         if rotated_at is not None and clock.now_microseconds() >= rotated_at + grace:
             if end_grant(transaction, token.grant, "token", "refresh token used after its rotation", REFRESH_REUSED):
                 raise GrantRefusedError(REFRESH_REUSED)
-            raise GrantRefusedError(token.grant.ended_code or GRANT_ENDED)
+            ended = find_grant(transaction, settings, token.grant.id)  # perhaps only now, by another of its tokens
+            raise GrantRefusedError((ended and ended.ended_code) or GRANT_ENDED)
         check_live(transaction, settings, token.grant)
         return token
 

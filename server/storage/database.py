@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psycopg
 from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -133,7 +134,8 @@ class Database:
             with engine.begin() as connection:
                 yield Transaction(connection)
         except (OperationalError, DBAPIError) as error:
-            if isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False):
+            moved = isinstance(error.orig, psycopg.errors.CheckViolation)  # a partition made at this moment: try again
+            if isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False) or moved:
                 raise DatabaseUnavailableError(str(error.orig)) from error
             raise
 
@@ -223,7 +225,10 @@ class Database:
         try:
             connection = await connections.take()
             try:
-                await connection.executemany(compiled.text, arguments)
+                try:
+                    await connection.executemany(compiled.text, arguments)
+                except asyncpg.CheckViolationError:  # its partition was made at this moment; the row has a place now
+                    await connection.executemany(compiled.text, arguments)
             finally:
                 connections.give_back(connection)
         except (*_CONNECTION_LOST, asyncpg.PostgresError) as error:

@@ -4,6 +4,8 @@ https://www.postgresql.org/docs/current/ddl-partitioning.html
 """
 
 import asyncio
+import threading
+import time
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -15,7 +17,7 @@ from server import clock
 from server.settings import Settings
 from server.storage import ledger_partitions, migrate
 from server.storage.database import Database
-from server.storage.ledger import LEDGER
+from server.storage.ledger import INSERT, LEDGER
 from server.storage.ledger_anchors import rows_in_chain_order
 from server.storage.ledger_partitions import Month, ensure, keep_ahead, partitions
 from server.storage.ledger_verification import verify
@@ -105,6 +107,29 @@ def test_a_server_makes_them_itself(database: Database) -> None:
             task.cancel()
 
     asyncio.run(a_moment())
+
+
+def test_a_row_written_while_its_partition_is_made_finds_its_place(database: Database) -> None:
+    if database.is_sqlite:
+        return
+    made_meanwhile = threading.Event()
+
+    def make() -> None:
+        with database.transaction() as transaction:
+            ensure(transaction, AT)
+            made_meanwhile.set()
+            time.sleep(0.5)  # the writer has chosen the partition of the rest by now, and waits for it
+
+    async def write_one() -> None:
+        await database.open()
+        making = asyncio.create_task(asyncio.to_thread(make))
+        await asyncio.to_thread(made_meanwhile.wait, 20)
+        await database.write(INSERT, chain([AT]))
+        await making
+        await database.close()
+
+    asyncio.run(write_one())
+    assert stand_in(database) == {"ledger_2031_12": 1}
 
 
 def test_a_server_that_may_not_make_them_goes_on(database: Database, caplog: pytest.LogCaptureFixture) -> None:
