@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx2
 
+from loadtests.processes import workers_of
 from server import launcher
 from server.settings import Settings
 
@@ -73,8 +74,7 @@ class Server:
 
     def workers(self) -> list[int]:
         """The process ids of its workers: children that are Python, not the helper that tracks shared resources."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return workers_of(self.process.pid)
 
 
 def free_port() -> int:
