@@ -4,6 +4,7 @@ The recipes are those of ``/docs/sync``, no more and no less.
 """
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -231,7 +232,7 @@ def dropped(held: Held, types: tuple[str, ...]) -> Held:
 
 
 @dataclass
-class App:
+class App(ABC):
     """An app of one member. It keeps the watermark of the first answer of a sync, and nothing else that tells the time."""
 
     world: World
@@ -242,9 +243,9 @@ class App:
     watermark: str = ""
     marks: list[str] = field(default_factory=list)
 
+    @abstractmethod
     def sync(self) -> None:
         """Be up to date."""
-        raise NotImplementedError
 
     def pages(self, address: str) -> Iterator[list[Any]]:
         """The entries of all pages of one answer, whose watermark does not change."""
