@@ -134,8 +134,11 @@ class Database:
             with engine.begin() as connection:
                 yield Transaction(connection)
         except (OperationalError, DBAPIError) as error:
-            moved = isinstance(error.orig, psycopg.errors.CheckViolation)  # a partition made at this moment: try again
-            if isinstance(error, OperationalError) or getattr(error, "connection_invalidated", False) or moved:
+            if (
+                isinstance(error, OperationalError)
+                or getattr(error, "connection_invalidated", False)
+                or _partition_made_meanwhile(error.orig)
+            ):
                 raise DatabaseUnavailableError(str(error.orig)) from error
             raise
 
@@ -272,6 +275,15 @@ class Database:
                 connection.execute("ROLLBACK")
             raise DatabaseUnavailableError(str(error)) from error
         return rows
+
+
+def _partition_made_meanwhile(error: BaseException | None) -> bool:
+    """Whether a row was refused by the table that had been its place until this moment: written again, it has one.
+
+    PostgreSQL names the table of a partition's constraint and no constraint; it names both, or neither, for a CHECK or a trigger.
+    """
+    told = error.diag if isinstance(error, psycopg.errors.CheckViolation) else None
+    return told is not None and bool(told.table_name) and not told.constraint_name
 
 
 @lru_cache(maxsize=1)

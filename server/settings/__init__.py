@@ -8,16 +8,19 @@ from datetime import date
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from server.settings.identity import IdentitySettings
+from server.settings.operation import OperationSettings
 
-class Settings(BaseSettings):
-    """The server's settings. Immutable; tests make their own with keyword arguments."""
+
+class ServiceSettings(BaseSettings):
+    """What is served, to whom, and for how long."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
@@ -76,44 +79,6 @@ class Settings(BaseSettings):
     former_members: Literal["refuse", "allow"] = Field(
         "refuse",
         description="Members whose last enrolment has ended: refuse (42 CFR 422.119 is about current members), or allow, for sample data.",
-    )
-    identity: Literal["local", "oidc"] = Field(
-        "local",
-        description="Who signs members in: local (accounts of this server), or oidc (the payer's own OpenID provider).",
-    )
-    require_totp: bool = Field(
-        False,
-        description="Local accounts must use one-time codes (RFC 6238); who has none sets them up when signing in.",
-    )
-    oidc_issuer: str | None = Field(
-        None, description="IDENTITY=oidc: the provider's issuer, exactly as its discovery document names it."
-    )
-    oidc_client_id: str | None = Field(
-        None,
-        description="This server's client id at the provider; its redirect URI there is BASE_URL/sign-in/callback, its post-logout redirect URI BASE_URL/signed-out.",
-    )
-    oidc_client_secret: SecretStr | None = Field(
-        None, description="This server's client secret at the provider. Unset: it is a public client there (PKCE)."
-    )
-    oidc_scopes: str = Field(
-        "openid profile", description="Scopes asked of the provider, separated by spaces; openid among them."
-    )
-    oidc_member_claim: str = Field(
-        "member", description="Claim (of the id_token, or else of userinfo) that names the member who signed in."
-    )
-    oidc_member_identifier_system: str = Field(
-        "", description="System of the Patient identifier that the claims' values are. Empty: they are Patient ids."
-    )
-    oidc_represents_claim: str = Field(
-        "",
-        description="Claim that lists the members the person acts for: values, or objects with member, relationship, authority, until and related_person.",
-    )
-    oidc_name_claim: str = Field("name", description="Claim with the person's name, as the pages greet them.")
-    oidc_clock_skew_seconds: int = Field(
-        60, ge=0, le=600, description="How far the provider's clock may differ from this server's."
-    )
-    age_of_majority: int = Field(
-        18, ge=14, le=25, description="Birthday on which the authority of a parent or guardian over a minor ends."
     )
     page_size: int = Field(
         50, ge=1, le=1000, description="Resources on a page of search results when _count is not sent."
@@ -218,23 +183,6 @@ class Settings(BaseSettings):
         None,
         description="Day (UTC) on which this address goes out of service: every FHIR answer says so in a Sunset header (RFC 8594).",
     )
-    metrics_token: SecretStr | None = Field(
-        None,
-        description="Whoever sends this as a bearer token reads gauges for Prometheus at /metrics (at least 20 characters); without it there is no such address.",
-    )
-    log_requests: bool = Field(
-        True, description="Write one line per FHIR answer to standard output (no PHI, no tokens)."
-    )
-    ledger_durability: Literal["process", "power"] = Field(
-        "process",
-        description="What a ledger row survives when its answer leaves: the death of the process, or a power loss too (a disk flush per commit).",
-    )
-    ledger_retention_years: int = Field(
-        6,
-        ge=1,
-        le=100,
-        description="Years for which the ledger's rows are kept: `patient-access ledger drop` refuses younger months.",
-    )
 
     @field_validator("base_url")
     @classmethod
@@ -309,30 +257,6 @@ class Settings(BaseSettings):
             raise ValueError("must start with sqlite:/// or postgresql://")
         return value
 
-    @field_validator("oidc_issuer")
-    @classmethod
-    def _issuer(cls, value: str | None) -> str | None:
-        if not value:
-            return None
-        parts = urlsplit(value)
-        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
-        if not (parts.scheme == "https" or local) or not parts.hostname or "?" in value or "#" in value:
-            raise ValueError("must be an https address without query and fragment, e.g. https://login.payer.example")
-        return value
-
-    @field_validator("oidc_scopes")
-    @classmethod
-    def _openid_scope(cls, value: str) -> str:
-        if "openid" not in value.split():
-            raise ValueError("must have the scope openid among others, separated by spaces")
-        return value
-
-    @model_validator(mode="after")
-    def _provider_named(self) -> Self:
-        if self.identity == "oidc" and not (self.oidc_issuer and self.oidc_client_id and self.oidc_member_claim):
-            raise ValueError("IDENTITY=oidc needs OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_MEMBER_CLAIM")
-        return self
-
     @field_validator("deprecated_since", "sunset_at", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
@@ -362,15 +286,6 @@ class Settings(BaseSettings):
             raise ValueError("must have at least 32 characters")
         return value
 
-    @field_validator("metrics_token")
-    @classmethod
-    def _long_token(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None or not value.get_secret_value():
-            return None
-        if len(value.get_secret_value()) < 20 or not value.get_secret_value().isascii():
-            raise ValueError("must have at least 20 characters, all of ASCII")
-        return value
-
     @property
     def fhir_base(self) -> str:
         """The FHIR base URL, without a trailing slash."""
@@ -392,3 +307,7 @@ class Settings(BaseSettings):
     def time_zone(self) -> ZoneInfo:
         """The payer's time zone."""
         return ZoneInfo(self.payer_time_zone)
+
+
+class Settings(OperationSettings, IdentitySettings, ServiceSettings):
+    """The server's settings. Immutable; tests make their own with keyword arguments."""
