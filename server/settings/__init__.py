@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from server.settings.database import DatabaseSettings
 from server.settings.identity import IdentitySettings
 from server.settings.operation import OperationSettings
+from server.settings.secret_files import SecretFiles
 
 
 class ServiceSettings(BaseSettings):
@@ -309,5 +311,17 @@ class ServiceSettings(BaseSettings):
         return ZoneInfo(self.payer_time_zone)
 
 
-class Settings(OperationSettings, IdentitySettings, ServiceSettings):
+class Settings(OperationSettings, DatabaseSettings, IdentitySettings, ServiceSettings):
     """The server's settings. Immutable; tests make their own with keyword arguments."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then files of secrets."""
+        return init_settings, env_settings, SecretFiles(settings_cls, init_settings)

@@ -3,15 +3,22 @@
 https://12factor.net/config
 """
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
+from server.settings.secret_files import DEFAULT_DIRECTORY
+
 
 class OperationSettings(BaseSettings):
     """What a deployment is run with."""
 
+    secrets_directory: Path = Field(
+        DEFAULT_DIRECTORY,
+        description="Directory of files, one a secret, named like the setting in small letters: secret_key, secret_key_previous, database_url, database_replica_url, metrics_token, oidc_client_secret. What stands in the environment wins.",
+    )
     metrics_token: SecretStr | None = Field(
         None,
         description="Whoever sends this as a bearer token reads gauges for Prometheus at /metrics (at least 20 characters); without it there is no such address.",

@@ -68,6 +68,18 @@ def is_current(database: Database) -> bool:
     return current(database) == head()
 
 
+def is_served(database: Database) -> bool:
+    """Whether a process of this version that runs can go on: the schema is this version's, or a newer one that it does not know.
+
+    While a new version is rolled out the database is migrated first, and processes of the version before go on until each is replaced:
+    a migration adds, and what it makes superfluous is removed by a later version's (docs/deployment.md).
+    """
+    revision = current(database)
+    return revision is not None and revision not in {script.revision for script in _scripts().walk_revisions()} - {
+        head()
+    }
+
+
 def draft(message: str) -> None:
     """Write the next revision: what is missing from the end of the history to ``schema.py``. For a developer to read and mend."""
     with TemporaryDirectory() as directory:

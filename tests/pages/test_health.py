@@ -41,12 +41,21 @@ def test_a_database_that_was_not_migrated_is_not_ready(empty_database_url: str, 
         assert web.get("/livez").status_code == 200
 
 
-def test_a_database_of_another_version_is_not_ready(database: Database, settings: Settings) -> None:
+def test_a_database_of_an_earlier_version_is_not_ready(database: Database, settings: Settings) -> None:
     with database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     with visitor(settings) as web:
         reply = web.get("/readyz")
         assert (reply.status_code, reply.json()["checks"]) == (503, {"database": "ok", "migrations": "failed"})
+
+
+def test_a_process_stays_ready_when_a_newer_version_has_migrated_the_database(
+    database: Database, settings: Settings
+) -> None:
+    with visitor(settings) as web:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        assert web.get("/readyz").status_code == 200
 
 
 def test_a_database_that_does_not_answer_is_not_ready_and_nothing_is_told_of_why(
