@@ -21,16 +21,20 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from server.settings import Settings
-from server.storage.connections import Connections
+from server.storage.connections import LIFETIME_SECONDS, Connections, ConnectionsBusyError
 from server.storage.shared_lookup import SharedLookup
 
 Values = Mapping[str, Any]
 Record = Sequence[Any]
 BUSY_SECONDS = 10.0
-_CONNECTION_LOST = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+_CONNECTION_LOST = (
+    *(OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+    ConnectionsBusyError,
+)
 """What asyncpg raises when the connection is gone; InternalClientError when it goes in the middle of a command."""
 
 
@@ -133,6 +137,8 @@ class Database:
         try:
             with engine.begin() as connection:
                 yield Transaction(connection)
+        except PoolTimeoutError as error:
+            raise DatabaseUnavailableError(str(error)) from error
         except (OperationalError, DBAPIError) as error:
             if (
                 isinstance(error, OperationalError)
@@ -151,15 +157,18 @@ class Database:
             self._sqlite = sqlite3.connect(path, isolation_level=None, cached_statements=1024, timeout=0)
             _sqlite_pragmas(self._sqlite, self.settings, busy_milliseconds=0)
             return
-        # Durability 'process': PostgreSQL acknowledges a ledger commit before its flush to disk.
-        commit = "on" if self.settings.ledger_durability == "power" else "off"
         self._connections = Connections(
             self.settings.database_url,
-            statement_cache_size=1024,
-            command_timeout=BUSY_SECONDS,
-            server_settings={"synchronous_commit": commit},
+            self.settings.database_connections,
+            self.settings.database_wait_seconds,
+            **_options(self.settings, self.settings.ledger_durability),
         )
         self._connections.give_back(await self._connections.take())  # a wrong URL is noticed now
+
+    @property
+    def connections(self) -> Connections | None:
+        """The asynchronous side's connections while it is open, on PostgreSQL: for whoever counts them."""
+        return self._connections
 
     async def close(self) -> None:
         """Close the asynchronous side."""
@@ -277,6 +286,19 @@ class Database:
         return rows
 
 
+def _options(settings: Settings, durability: str) -> dict[str, Any]:
+    """How connections for the asynchronous executor are made. A pooler of transactions passes on no settings of a connection."""
+    if settings.database_pooler == "transaction":
+        return {"statement_cache_size": 0, "command_timeout": BUSY_SECONDS}
+    # Durability 'process': PostgreSQL acknowledges a ledger commit before its flush to disk.
+    commit = "on" if durability == "power" else "off"
+    return {
+        "statement_cache_size": 1024,
+        "command_timeout": BUSY_SECONDS,
+        "server_settings": {"synchronous_commit": commit},
+    }
+
+
 def _partition_made_meanwhile(error: BaseException | None) -> bool:
     """Whether a row was refused by the table that had been its place until this moment: written again, it has one.
 
@@ -361,5 +383,16 @@ def _begins_soon(connection: Connection) -> bool:
 
 def _postgresql_engine(settings: Settings) -> Engine:
     url = settings.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+    # A pooler that shares connections by transaction does not know what was prepared on which.
+    arguments = {"prepare_threshold": None} if settings.database_pooler == "transaction" else {}
     # hide_parameters, here and above: an error that is logged names the statement, and never a member's data or a token's hash.
-    return create_engine(url, pool_size=8, max_overflow=16, pool_pre_ping=True, hide_parameters=True)
+    return create_engine(
+        url,
+        pool_size=settings.database_connections // 2,
+        max_overflow=settings.database_connections,
+        pool_timeout=settings.database_wait_seconds,
+        pool_recycle=int(LIFETIME_SECONDS),
+        pool_pre_ping=True,
+        connect_args=arguments,
+        hide_parameters=True,
+    )

@@ -10,9 +10,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from server.storage.connections import MAXIMUM_CONNECTIONS, Connections
+from server.storage.connections import Connections
 from server.storage.shared_lookup import SharedLookup
 from tests.conftest import PostgreSQL
+
+MAXIMUM_CONNECTIONS = 6
 
 
 class Rows:
@@ -71,7 +73,7 @@ def test_who_gives_up_leaves_the_others_alone() -> None:
 
 def test_more_commands_than_connections_wait_in_turn(postgresql: PostgreSQL) -> None:
     async def many() -> tuple[list[int], int]:
-        connections = Connections(postgresql.url)
+        connections = Connections(postgresql.url, MAXIMUM_CONNECTIONS)
 
         async def one(number: int) -> tuple[int, int]:
             connection = await connections.take()
@@ -91,7 +93,7 @@ def test_more_commands_than_connections_wait_in_turn(postgresql: PostgreSQL) -> 
 
 def test_a_lost_connection_makes_room_for_who_waits(postgresql: PostgreSQL) -> None:
     async def lose() -> list[int]:
-        connections = Connections(postgresql.url)
+        connections = Connections(postgresql.url, MAXIMUM_CONNECTIONS)
         taken = [await connections.take() for _ in range(MAXIMUM_CONNECTIONS)]
         given_up, waits = (asyncio.create_task(connections.take()) for _ in range(2))
         await asyncio.sleep(0)
@@ -113,7 +115,7 @@ def test_a_lost_connection_makes_room_for_who_waits(postgresql: PostgreSQL) -> N
 
 def test_a_connection_that_cannot_be_made_takes_no_room(postgresql: PostgreSQL) -> None:
     async def refused() -> None:
-        connections = Connections(postgresql.named("no_such_database"))
+        connections = Connections(postgresql.named("no_such_database"), MAXIMUM_CONNECTIONS)
         for _ in range(2 * MAXIMUM_CONNECTIONS):
             with pytest.raises(asyncpg.InvalidCatalogNameError):
                 await connections.take()
