@@ -27,7 +27,8 @@ import requests
 
 from loadtests.evidence import machine
 from loadtests.processes import ProcessError, free_port, postgresql, run, server_command, serving
-from loadtests.smart_dance import Client, DanceError, Response, SmartDance
+from loadtests.sign_in import OwnPages, PlainSession
+from loadtests.smart_dance import Client, DanceError, SmartDance
 
 GOAL = 300
 """Refreshes a second."""
@@ -133,25 +134,17 @@ def _measured(options: argparse.Namespace, folder: Path, servers: ExitStack, sta
 
 def _codes(base_url: str, password: str, count: int) -> tuple[list[str], float]:
     """The token requests of so many fresh codes, and how many authorizations a second one browser did."""
-    web = requests.Session()
-
-    def send(step: str, method: str, url: str, status: int, **options: Any) -> Response:
-        answer = web.request(method, url, allow_redirects=False, timeout=30, **options)
-        if answer.status_code != status:
-            raise DanceError(step, f"{answer.status_code} instead of {status}: {' '.join(answer.text.split())[:200]}")
-        return answer
-
-    dance = SmartDance(send, f"{base_url}/fhir", CLIENT)
-    dance.discover()
     forms: list[str] = []
+    login = {"username": "load", "password": password}
     started = time.monotonic()
-    for number in range(count):
-        place = dance.authorize()
-        if number == 0:
-            place = dance.sign_in(place, "load", password)
-        forms.append(urlencode(dance.token_request(dance.consent(place))))
-        if time.monotonic() - started > DANCE_SECONDS and len(forms) >= CONNECTIONS:
-            break
+    with PlainSession() as session:
+        dance = SmartDance(session, f"{base_url}/fhir", CLIENT)
+        dance.discover()
+        for _ in range(count):
+            redirected = OwnPages().sign_in(session, dance.authorization_url(), login)
+            forms.append(urlencode(dance.token_request(dance.code(redirected))))
+            if time.monotonic() - started > DANCE_SECONDS and len(forms) >= CONNECTIONS:
+                break
     return forms, len(forms) / (time.monotonic() - started)
 
 

@@ -6,13 +6,13 @@ https://hl7.org/fhir/R4/http.html#read and #search - the answers are taken apart
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import requests
 
 from loadtests import claims
 from loadtests.load_generator import LoadError, Target
-from loadtests.smart_dance import Client, DanceError, Response, SmartDance
+from loadtests.sign_in import OwnPages, PlainSession
+from loadtests.smart_dance import Client, DanceError, SmartDance
 
 CLAIMS = 50
 """Of each member."""
@@ -59,19 +59,11 @@ class Member:
 
 def sign_in(base_url: str, number: int, client_id: str, password: str) -> Member:
     """The whole dance for one of the members the person may act for, in a fresh browser. Raises DanceError."""
-    with requests.Session() as session:
-
-        def send(step: str, method: str, url: str, status: int, **options: Any) -> Response:
-            answer = session.request(method, url, allow_redirects=False, timeout=30, **options)
-            if answer.status_code != status:
-                text = " ".join(answer.text.split())[:200]
-                raise DanceError(step, f"{answer.status_code} instead of {status}: {text}")
-            return answer
-
-        dance = SmartDance(send, f"{base_url}/fhir", Client(client_id, CALLBACK))
+    login = {"username": USERNAME, "password": password, "patient": claims.patient_id(number)}
+    with PlainSession() as session:
+        dance = SmartDance(session, f"{base_url}/fhir", Client(client_id, CALLBACK))
         dance.discover()
-        code = dance.consent(dance.sign_in(dance.authorize(), USERNAME, password), claims.patient_id(number))
-        tokens = dance.exchange(code)
+        tokens = dance.exchange(dance.code(OwnPages().sign_in(session, dance.authorization_url(), login)))
     if tokens.patient != claims.patient_id(number) or "patient/*.rs" not in tokens.scope.split():
         raise DanceError("token", f"the token is for {tokens.patient} with {tokens.scope}")
     return Member(number, tokens.access_token)

@@ -1,27 +1,30 @@
-"""An app and the member's browser, as one client: discovery, authorize, sign in, consent, token, sync, refresh, revoke.
+"""An app's part of the dance: discovery, authorization URL, code, token, sync, refresh, revoke. The sign-in is ``loadtests.sign_in``.
 
 https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html - every step has the name under which it is measured.
 """
 
 import base64
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from html.parser import HTMLParser
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+
+import orjson
 
 SCOPE = "launch/patient openid fhirUser offline_access patient/*.rs"
 CLAIMS_WITH_INCLUDES = (
     "ExplanationOfBenefit?_include=ExplanationOfBenefit:provider&_include=ExplanationOfBenefit:care-team"
     "&_include=ExplanationOfBenefit:coverage&_include=ExplanationOfBenefit:insurer"
 )
-MAXIMUM_PAGES = 200
+MAXIMUM_PAGES = 2000
+OF_MEMBER = ("patient", "subject", "beneficiary")
+"""The elements that say whose a record is."""
 
 
 class DanceError(Exception):
-    """A step did not end as it must; ``step`` is its name."""
+    """A step did not end as it must; ``step`` is its name. The message holds no token, no id and no name."""
 
     def __init__(self, step: str, message: str) -> None:
         super().__init__(f"{step}: {message}")
@@ -42,108 +45,82 @@ class Response(Protocol):
     def json(self) -> Any: ...
 
 
-Send = Callable[..., Response]
-"""send(step, method, url, status, *, headers={}, data={}): one request, redirects not followed, cookies kept; ``status`` is
-the one that is expected."""
+class Session(Protocol):
+    """A browser, or an app: cookies are kept, redirects are not followed."""
 
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A form of a page: where it goes, its fields as they stand, the choices of its radio buttons and its submit buttons."""
-
-    action: str
-    fields: dict[str, str] = field(default_factory=dict)
-    choices: dict[str, list[str]] = field(default_factory=dict)
-    buttons: set[tuple[str, str]] = field(default_factory=set)
-
-
-class _FormParser(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.forms: list[Form] = []
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            self.forms.append(Form(given.get("action", "")))
-            self._inside = True
-        name = given.get("name", "")
-        if not self._inside or not name or tag not in ("input", "button"):
-            return
-        form, kind, value = (
-            self.forms[-1],
-            given.get("type", "submit" if tag == "button" else "text"),
-            given.get("value", ""),
-        )
-        if kind == "submit":
-            form.buttons.add((name, value))
-        elif kind == "radio":
-            form.choices.setdefault(name, []).append(value)
-            if "checked" in given:
-                form.fields[name] = value
-        elif kind != "checkbox" or "checked" in given:
-            form.fields[name] = value
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
-            self._inside = False
-
-
-def forms(page: str) -> list[Form]:
-    """The forms of an HTML page, in order."""
-    parser = _FormParser()
-    parser.feed(page)
-    return parser.forms
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        name: str,
+        data: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        expected: frozenset[int] | None = None,
+    ) -> Response:
+        """One request, measured under ``name``; ``data`` is sent as a form. What another status than the ``expected`` ones (None: any
+        below 400) does is the session's own: an exception that ends the journey."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An app as it is registered; without a secret it is a public client."""
+    """An app as it is registered; without a secret it is a public client. ``authentication`` is a token endpoint's method."""
 
     client_id: str
     redirect_uri: str
     scope: str = SCOPE
+    client_secret: str = ""
+    authentication: str = "client_secret_basic"
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A token response."""
+    """A token response; what an authorization server may leave out is '' or 0."""
 
     access_token: str
     refresh_token: str
     patient: str
     scope: str
+    expires_in: int
 
     @classmethod
-    def of(cls, step: str, answer: Mapping[str, Any]) -> "Tokens":
-        """Raises DanceError when something an app needs is missing."""
-        for name in ("access_token", "refresh_token", "patient", "scope"):
-            if not answer.get(name):
-                raise DanceError(step, f"no {name} in the token response")
-        return cls(answer["access_token"], answer["refresh_token"], answer["patient"], answer["scope"])
+    def of(cls, step: str, answer: Mapping[str, Any], asked: str, before: "Tokens | None" = None) -> "Tokens":
+        """``before`` are the tokens that were refreshed. Raises DanceError when something an app needs is missing."""
+        if not answer.get("access_token"):
+            raise DanceError(step, "no access_token in the token response")
+        scope = str(answer.get("scope") or (before.scope if before else asked))
+        refresh = str(answer.get("refresh_token") or (before.refresh_token if before else ""))
+        if "offline_access" in scope.split() and not refresh:
+            raise DanceError(step, "offline_access was granted, but no refresh_token")
+        patient = str(answer.get("patient") or (before.patient if before else ""))
+        return cls(str(answer["access_token"]), refresh, patient, scope, int(answer.get("expires_in") or 0))
 
 
 class SmartDance:
-    """One member's app from launch to revocation. ``send`` makes the requests; DanceError when a step ends otherwise."""
+    """One member's app from launch to revocation, over any server. DanceError when a step ends otherwise."""
 
-    def __init__(self, send: Send, fhir_base: str, client: Client) -> None:
-        self._send = send
+    def __init__(self, session: Session, fhir_base: str, client: Client, configuration_url: str = "") -> None:
+        self._session = session
         self._client = client
         self._verifier = self._state = ""
+        self._configuration_url = configuration_url or f"{fhir_base}/.well-known/smart-configuration"
         self.fhir_base = fhir_base
         self.configuration: dict[str, Any] = {}
         self.tokens: Tokens | None = None
 
-    # -- the browser -------------------------------------------------------------------------------------------------
+    # -- launch ------------------------------------------------------------------------------------------------------
 
     def discover(self) -> None:
         """Read where the endpoints are."""
-        answer = self._send("discovery", "GET", f"{self.fhir_base}/.well-known/smart-configuration", 200)
-        self.configuration = answer.json()
+        found = orjson.loads(self._session.request("GET", self._configuration_url, name="discovery").content)
+        for name in ("authorization_endpoint", "token_endpoint"):
+            if not isinstance(found, dict) or not isinstance(found.get(name), str):
+                raise DanceError("discovery", f"no {name}")
+        self.configuration = found
 
-    def authorize(self) -> str:
-        """Send the browser to the authorization endpoint: the address it is sent on to, to sign in or to decide."""
+    def authorization_url(self) -> str:
+        """Where the app sends the browser, with a fresh code challenge and state."""
         self._verifier, self._state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
         digest = sha256(self._verifier.encode()).digest()
         asked = {
@@ -156,60 +133,26 @@ class SmartDance:
             "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
             "code_challenge_method": "S256",
         }
-        url = f"{self.configuration['authorization_endpoint']}?{urlencode(asked)}"
-        return self._onwards("authorize", url, self._send("authorize", "GET", url, 303))
+        endpoint = str(self.configuration["authorization_endpoint"])
+        return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(asked)}"
 
-    def sign_in(self, url: str, username: str, password: str) -> str:
-        """Open the sign-in page and sign in: the address of the consent page."""
-        page = self._send("sign-in page", "GET", url, 200)
-        return self._submit("sign in", url, page, {"username": username, "password": password})
-
-    def consent(self, url: str, patient: str = "") -> str:
-        """Open the consent page and allow, for ``patient`` where the page asks whose information: the code."""
-        page = self._send("consent page", "GET", url, 200)
-        location = self._submit("allow", url, page, {"patient": patient} if patient else {}, ("decision", "allow"))
-        answer = dict(parse_qsl(urlsplit(location).query))
+    def code(self, redirected: str) -> str:
+        """The code in the redirect URL, which must be the app's own and carry its state."""
+        answer = dict(parse_qsl(urlsplit(redirected).query))
         if (
-            not location.startswith(self._client.redirect_uri)
+            not redirected.startswith(self._client.redirect_uri)
             or answer.get("state") != self._state
             or "code" not in answer
         ):
-            raise DanceError("allow", f"the app got {sorted(answer)} instead of a code and its own state")
+            raise DanceError("authorize", f"the app got {sorted(answer)} instead of a code and its own state")
         return answer["code"]
 
-    def _submit(
-        self, step: str, url: str, page: Response, answers: Mapping[str, str], button: tuple[str, str] | None = None
-    ) -> str:
-        """Fill in and send the form that has the answers' fields and the button, with its hidden fields: where it leads."""
-        for form in forms(page.text):
-            askable = set(form.fields) | set(form.choices)
-            if set(answers) <= askable and (button in form.buttons if button else bool(answers)):
-                break
-        else:
-            raise DanceError(step, f"no form that takes {sorted(answers)} on the page")
-        for name, value in answers.items():
-            if name in form.choices and value not in form.choices[name]:
-                raise DanceError(step, f"the page does not offer {name}={value}")
-        data = form.fields | dict(answers) | (dict([button]) if button else {})
-        address = urljoin(url, form.action)
-        origin = "{0.scheme}://{0.netloc}".format(urlsplit(address))
-        return self._onwards(
-            step, address, self._send(step, "POST", address, 303, data=data, headers={"Origin": origin})
-        )
+    # -- tokens ------------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _onwards(step: str, url: str, answer: Response) -> str:
-        location = answer.headers.get("location")
-        if not location:
-            raise DanceError(step, f"status {answer.status_code} leads nowhere")
-        return urljoin(url, location)
-
-    # -- the app -----------------------------------------------------------------------------------------------------
-
-    def exchange(self, code: str) -> Tokens:
-        """Exchange the code for tokens, with the code verifier."""
-        data = self.token_request(code)
-        self.tokens = Tokens.of("token", self._send("token", "POST", self._token_endpoint, 200, data=data).json())
+    def exchange(self, code: str, patient: str = "") -> Tokens:
+        """Exchange the code for tokens, with the code verifier; ``patient`` is whose they are where the answer does not say it."""
+        found = Tokens.of("token", self._token("token", self.token_request(code)), self._client.scope)
+        self.tokens = found if found.patient else replace(found, patient=patient)
         return self.tokens
 
     def token_request(self, code: str) -> dict[str, str]:
@@ -223,64 +166,107 @@ class SmartDance:
         }
 
     def refresh(self) -> Tokens:
-        """Use the refresh token, once; it is replaced."""
-        data = {
-            "grant_type": "refresh_token",
-            "refresh_token": self._granted.refresh_token,
-            "client_id": self._client.client_id,
-        }
-        self.tokens = Tokens.of("refresh", self._send("refresh", "POST", self._token_endpoint, 200, data=data).json())
+        """Use the refresh token, once; a new one replaces it."""
+        before = self.granted
+        answer = self._token("refresh", {"grant_type": "refresh_token", "refresh_token": before.refresh_token})
+        self.tokens = Tokens.of("refresh", answer, self._client.scope, before)
         return self.tokens
 
-    def revoke(self) -> None:
-        """Revoke the grant by its refresh token; the access token must not work any more on the very next request."""
-        granted = self._granted
-        data = {"token": granted.refresh_token, "client_id": self._client.client_id}
-        self._send("revoke", "POST", self.configuration["revocation_endpoint"], 200, data=data)
-        self._get("read after revoke: 401", f"{self.fhir_base}/Patient/{granted.patient}", 401)
+    def revoke(self, *, ends_access: bool = True) -> None:
+        """Revoke the grant by its refresh token (the access token where there is none), if the server can; when that ``ends_access``
+        the access token must not work any more on the very next request."""
+        granted = self.granted
+        if endpoint := self.configuration.get("revocation_endpoint"):
+            data = {"token": granted.refresh_token or granted.access_token}
+            self._post("revoke", str(endpoint), data)
+            if ends_access:
+                url = f"{self.fhir_base}/Patient/{granted.patient}"
+                self.get("read after revoke: 401", url, frozenset({401}))
         self.tokens = None
 
     @property
-    def _token_endpoint(self) -> str:
-        return str(self.configuration["token_endpoint"])
-
-    @property
-    def _granted(self) -> Tokens:
+    def granted(self) -> Tokens:
+        """The tokens; DanceError before there are any."""
         if self.tokens is None:
             raise DanceError("token", "the app has no tokens")
         return self.tokens
 
-    def _get(self, step: str, url: str, status: int = 200) -> Response:
-        headers = {"Authorization": f"Bearer {self._granted.access_token}", "Accept": "application/fhir+json"}
-        return self._send(step, "GET", url, status, headers=headers)
+    def _token(self, step: str, data: Mapping[str, str]) -> dict[str, Any]:
+        answer: dict[str, Any] = orjson.loads(self._post(step, str(self.configuration["token_endpoint"]), data).content)
+        return answer
+
+    def _post(self, step: str, url: str, data: Mapping[str, str], expected: frozenset[int] | None = None) -> Response:
+        """A form, by which the client says who it is."""
+        client, headers = self._client, {"Accept": "application/json"}
+        form = dict(data) | {"client_id": client.client_id}
+        if client.client_secret and client.authentication == "client_secret_post":
+            form["client_secret"] = client.client_secret
+        elif client.client_secret:
+            pair = urlencode({client.client_id: client.client_secret}).replace("=", ":", 1)
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+            del form["client_id"]
+        return self._session.request("POST", url, name=step, data=form, headers=headers, expected=expected)
+
+    def refresh_refused(self, step: str, expected: frozenset[int]) -> None:
+        """Try a refresh token that is dead."""
+        data = {"grant_type": "refresh_token", "refresh_token": self.granted.refresh_token or secrets.token_urlsafe(32)}
+        self._post(step, str(self.configuration["token_endpoint"]), data, expected)
+
+    # -- records -----------------------------------------------------------------------------------------------------
+
+    def get(self, step: str, url: str, expected: frozenset[int] | None = None) -> Response:
+        """One request with the access token."""
+        headers = {"Authorization": f"Bearer {self.granted.access_token}", "Accept": "application/fhir+json"}
+        return self._session.request("GET", url, name=step, headers=headers, expected=expected)
 
     def read_member(self) -> dict[str, Any]:
         """Read the Patient of the token."""
-        patient = self._granted.patient
-        found: dict[str, Any] = self._get("read Patient", f"{self.fhir_base}/Patient/{patient}").json()
+        patient = self.granted.patient
+        found: dict[str, Any] = orjson.loads(self.get("read Patient", f"{self.fhir_base}/Patient/{patient}").content)
         if found.get("id") != patient:
             raise DanceError("read Patient", "another resource came back")
         return found
 
-    def sync(self, step: str, query: str) -> int:
-        """Search and follow every next link: the number of matches, which must be the total, each one once."""
-        total, found = -1, set[str]()
-        for bundle in self._pages(step, f"{self.fhir_base}/{query}"):
-            matches = [entry["fullUrl"] for entry in bundle.get("entry", ()) if entry["search"]["mode"] == "match"]
-            if total not in (-1, bundle["total"]) or found & set(matches):
-                raise DanceError(step, "the pages do not fit together")
-            total = bundle["total"]
-            found.update(matches)
-        if len(found) != total:
-            raise DanceError(step, f"{len(found)} matches on the pages, but a total of {total}")
-        return total
-
-    def _pages(self, step: str, url: str) -> Iterator[dict[str, Any]]:
-        for _ in range(MAXIMUM_PAGES):
-            bundle: dict[str, Any] = self._get(step, url).json()
+    def pages(self, step: str, query: str, most: int = MAXIMUM_PAGES) -> Iterator[dict[str, Any]]:
+        """A search's pages by their next links, ``most`` at most; further pages are measured as ``step, next page``."""
+        url, name, read = f"{self.fhir_base}/{query}", step, 0
+        while url:
+            bundle = orjson.loads(self.get(name, url).content)
+            if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+                raise DanceError(name, "no Bundle came back")
             yield bundle
-            following = [link["url"] for link in bundle.get("link", ()) if link["relation"] == "next"]
-            if not following:
+            read += 1
+            following = [str(link["url"]) for link in bundle.get("link", ()) if link["relation"] == "next"]
+            if not following or read == most:
                 return
-            url = following[0]
-        raise DanceError(step, f"more than {MAXIMUM_PAGES} pages")
+            url, name = urljoin(url, following[0]), f"{step}, next page"
+            if read == MAXIMUM_PAGES:
+                raise DanceError(step, f"more than {MAXIMUM_PAGES} pages")
+
+    def sync(self, step: str, query: str, most: int = MAXIMUM_PAGES) -> list[str]:
+        """Search and follow next links: the matches' type/id. Each comes once, none is another member's, and with the last page
+        there are as many as the total says, where the server tells one."""
+        found: dict[str, None] = {}
+        total: int | None = None
+        bundle: dict[str, Any] = {}
+        for bundle in self.pages(step, query, most):
+            total = bundle.get("total", total)
+            for entry in bundle.get("entry", ()):
+                if entry.get("search", {}).get("mode", "match") == "match":
+                    self._take(step, entry["resource"], found)
+        is_last = not any(link["relation"] == "next" for link in bundle.get("link", ()))
+        if is_last and total is not None and len(found) != total:
+            raise DanceError(step, f"{len(found)} matches on the pages, but a total of {total}")
+        return list(found)
+
+    def _take(self, step: str, resource: Mapping[str, Any], found: dict[str, None]) -> None:
+        key = f"{resource['resourceType']}/{resource['id']}"
+        if key in found:
+            raise DanceError(step, "the same match came twice")
+        found[key] = None
+        for element in OF_MEMBER:
+            named = resource.get(element)
+            reference = str(named.get("reference", "")) if isinstance(named, dict) else ""
+            _, of_patient, rest = reference.rpartition("Patient/")
+            if of_patient and rest.partition("/")[0] != self.granted.patient:
+                raise DanceError(step, "another member's record came back")

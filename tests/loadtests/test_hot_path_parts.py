@@ -16,8 +16,8 @@ from loadtests import bare
 from loadtests.cases import CASES, COMPRESSED
 from loadtests.claims import compact, explanation_of_benefit, write_ndjson
 from loadtests.evidence import Conditions, Result, render
+from loadtests.forms import Button, forms
 from loadtests.load_generator import Figures
-from loadtests.smart_dance import forms
 
 
 @pytest.mark.parametrize("size", [2500, 4096, 8192, 8193, 20_000])
@@ -63,11 +63,11 @@ def test_forms_are_found_with_their_fields_choices_and_buttons() -> None:
     <input type="radio" name="patient" value="a"><input type="radio" name="patient" value="b" checked>
     <input type="checkbox" name="c" value="1"><button name="decision" value="allow">Allow</button></form>"""
     out, inside = forms(page)
-    assert (out.action, out.fields, out.buttons) == ("/out", {"csrf": "1"}, set())
-    assert inside.action == "/in?a=1&b=2"
+    assert (out.action, out.fields, out.buttons) == ("/out", {"csrf": "1"}, [Button("", "", "Sign out")])
+    assert (inside.action, inside.method) == ("/in?a=1&b=2", "POST")
     assert inside.fields == {"username": "<ada>", "patient": "b"}
     assert inside.choices == {"patient": ["a", "b"]}
-    assert inside.buttons == {("decision", "allow")}
+    assert inside.buttons == [Button("decision", "allow", "Allow")]
 
 
 def test_the_evidence_says_which_goals_were_reached() -> None:

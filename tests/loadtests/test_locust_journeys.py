@@ -34,6 +34,7 @@ STEPS = (
     "search ExplanationOfBenefit with includes",
     "refresh",
     "search ExplanationOfBenefit of 10",
+    "search ExplanationOfBenefit of 10, next page",
     "revoke",
     "read after revoke: 401",
 )
