@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(64 * 1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024)}
 """glibc keeps the memory of a 400 KB page for the next one instead of giving it back each time."""
 
+GRACE_SECONDS = 10
+"""How long requests that run may go on after a signal to stop; what stops the process waits longer (docs/deployment.md)."""
+
 
 class LaunchError(Exception):
     """The server cannot start; the message says what to change."""
@@ -99,5 +102,5 @@ def run(host: str, port: int, workers: int, trusted_proxies: tuple[str, ...] = (
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
         timeout_keep_alive=65,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
