@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx2
 
-from loadtests.processes import workers_of
+from loadtests.processes import factory_command, workers_of
 from server import launcher
 from server.settings import Settings
 
@@ -86,14 +86,16 @@ def free_port() -> int:
 
 @contextmanager
 def serving(
-    database_url: str, log: Path, workers: int = 2, settings: Mapping[str, str] | None = None
+    database_url: str, log: Path, workers: int = 2, settings: Mapping[str, str] | None = None, factory: str = ""
 ) -> Iterator[Server]:
-    """A server that answers, until the end of the block. ``settings``: more of its environment."""
+    """A server that answers, until the end of the block. ``settings``: more of its environment. ``factory``: of another application
+    (``module:function``), which uvicorn serves with the flags of ``patient-access serve``."""
     port = free_port()
     base_url = f"http://127.0.0.1:{port}"
+    command = [*COMMAND, "serve", "--port", str(port), "--workers", str(workers)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*COMMAND, "serve", "--port", str(port), "--workers", str(workers)],
+            factory_command(factory, port, workers) if factory else command,
             env=environment(database_url, base_url) | dict(settings or {}),
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -91,6 +91,10 @@ class _Kept:
     tried_at: int = 0
     failure: str = ""
 
+    def is_fresh(self, now: int) -> bool:
+        """Whether it was fetched lately; where the clock was set back since, nobody knows, and it was not."""
+        return 0 <= now - self.fetched_at < FRESH_MICROSECONDS
+
 
 class ClientKeys:
     """Finds clients' keys; one per worker. Nothing is fetched inside a transaction: ask before you open one."""
@@ -111,10 +115,10 @@ class ClientKeys:
             kept = self._kept.setdefault((client_id, jwks_uri), _Kept())
         with kept.lock:
             now = clock.now_microseconds()
-            is_fresh = now < kept.fetched_at + FRESH_MICROSECONDS
-            if not (is_fresh and kid in kept.keys) and now >= kept.tried_at + PAUSE_MICROSECONDS:
+            is_fresh = kept.is_fresh(now)
+            if not (is_fresh and kid in kept.keys) and not 0 <= now - kept.tried_at < PAUSE_MICROSECONDS:
                 self._renew(kept, jwks_uri, now)
-                is_fresh = now < kept.fetched_at + FRESH_MICROSECONDS
+                is_fresh = kept.is_fresh(now)
             if not is_fresh:
                 raise KeySetError(kept.failure or "could not be read")
             return kept.keys.get(kid)

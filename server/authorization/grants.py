@@ -299,7 +299,8 @@ class RefreshTokenGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
             raise GrantRefusedError(REFRESH_UNKNOWN)
         rotated_at = token.used_up_at
         grace = settings.refresh_grace_seconds * SECOND
-        if rotated_at is not None and clock.now_microseconds() >= rotated_at + grace:
+        # Both ways: where the clock was set back since, a token rotated long ago is not in its grace for hours.
+        if rotated_at is not None and abs(clock.now_microseconds() - rotated_at) >= grace:
             if end_grant(transaction, token.grant, "token", "refresh token used after its rotation", REFRESH_REUSED):
                 raise GrantRefusedError(REFRESH_REUSED)
             ended = find_grant(transaction, settings, token.grant.id)  # perhaps only now, by another of its tokens

@@ -78,8 +78,9 @@ def sign_in(database: Database, ledger: EventLedger, settings: Settings, usernam
 
 def is_paused(settings: Settings, account: Row[Any]) -> bool:
     """Whether an account does not sign anybody in just now, after too many failures."""
-    pause_ends = account.failed_at + PAUSE_MICROSECONDS
-    return bool(account.failures >= settings.guesses_per_account and clock.now_microseconds() < pause_ends)
+    # Both ways: where the clock was set back since, the pause does not last for hours.
+    is_recent = abs(clock.now_microseconds() - account.failed_at) < PAUSE_MICROSECONDS
+    return bool(account.failures >= settings.guesses_per_account and is_recent)
 
 
 def count_guess(transaction: Transaction, settings: Settings, account: str) -> bool:
@@ -89,6 +90,7 @@ def count_guess(transaction: Transaction, settings: Settings, account: str) -> b
         "account": account,
         "most": settings.guesses_per_account,
         "rested": now - PAUSE_MICROSECONDS,
+        "ahead": now + PAUSE_MICROSECONDS,
         "moment": now,
     }
     return transaction.execute(COUNT_GUESS, values) == 1

@@ -162,7 +162,9 @@ class WebPages:
                         return await handle(request)
                     except DatabaseUnavailableError:
                         text = Message("We cannot answer just now. Please try again in a few minutes.")
-                        return pages.problem(request, 503, Message("Not available"), text)
+                        page = pages.problem(request, 503, Message("Not available"), text)
+                        page.headers["Retry-After"] = "5"
+                        return page
                     except (OAuth2Error, HTTPException) as error:
                         told = error.get_error_description() if isinstance(error, OAuth2Error) else error.detail
                         text = Message("What your browser sent was not understood. Please go back and try again.")

@@ -54,12 +54,16 @@ COUNT_GUESS = (
     update(ACCOUNT)
     .where(
         ACCOUNT.c.id == _ACCOUNT,
-        or_(ACCOUNT.c.failures < bindparam("most"), ACCOUNT.c.failed_at <= bindparam("rested")),
+        or_(
+            ACCOUNT.c.failures < bindparam("most"),
+            ACCOUNT.c.failed_at <= bindparam("rested"),
+            ACCOUNT.c.failed_at >= bindparam("ahead"),
+        ),
     )
     .values(failures=ACCOUNT.c.failures + 1, failed_at=_NOW)
 )
 """Count a guess as wrong before it is looked at, unless the account pauses: parallel guesses are no more than others. Values: account,
-moment, most (failures before a pause), rested (a pause that began then is over)."""
+moment, most (failures before a pause), rested (a pause that began then is over), ahead (one that began then is of a clock set back since)."""
 SIGN_IN_SUCCEEDED = update(ACCOUNT).where(ACCOUNT.c.id == _ACCOUNT, ACCOUNT.c.failures > 0).values(failures=0)
 """Values: account."""
 SET_TOTP = (

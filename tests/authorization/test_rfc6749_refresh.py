@@ -95,6 +95,18 @@ def test_the_grace_is_not_prolonged_by_using_it(app: SmartApp, settings: Setting
         assert app.refresh(first["refresh_token"]).status_code == 400
 
 
+def test_a_clock_set_back_gives_a_rotated_token_no_new_grace(app: SmartApp, settings: Settings) -> None:
+    with after(3 * 3600):
+        first = app.connect()
+        second = app.refresh(first["refresh_token"]).json()
+    with after(3 * 3600 - settings.refresh_grace_seconds + 1):  # the clocks of two machines differ a little
+        assert app.refresh(first["refresh_token"]).status_code == 200
+    with after(0):
+        assert app.read(second["access_token"]) == 200
+        assert app.refresh(second["refresh_token"]).status_code == 200
+        assert app.refresh(first["refresh_token"]).json()["error"] == "invalid_grant"
+
+
 def test_parallel_refreshes_all_succeed(app: SmartApp) -> None:
     token = app.connect()
     with ThreadPoolExecutor(4) as pool:

@@ -168,3 +168,5 @@ def test_a_database_that_does_not_answer_is_503_in_json(app: SmartApp, settings:
     assert (response.status_code, response.json()["error"]) == (503, "temporarily_unavailable")
     page = broken.get("/account", headers={"Cookie": "session=x"})
     assert (page.status_code, "Not available" in page.text) == (503, True)
+    assert int(response.headers["retry-after"]) > 0
+    assert int(page.headers["retry-after"]) > 0

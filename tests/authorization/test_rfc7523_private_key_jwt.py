@@ -268,6 +268,10 @@ def test_a_key_set_is_fetched_from_its_address_and_again_for_an_unknown_kid_once
         with clock.set_to(NOW + timedelta(seconds=60, hours=1)):
             assert [status(old), status(new)] == [401, 200]
             assert page.asked == 3
+        page.publish(RSA_KEY)
+        with clock.set_to(NOW - timedelta(hours=3)):  # the clock was set back: what was fetched is not new for hours
+            assert [status(new), status(old)] == [401, 200]
+            assert page.asked == 4
 
 
 def test_nobody_waits_for_a_key_set_that_is_being_fetched(database: Database, test_settings: Settings) -> None:

@@ -97,6 +97,19 @@ def test_an_account_pauses_after_many_failures_and_does_not_say_so(
         assert attempt(app, "ada", PASSWORD).status_code == 303
 
 
+def test_a_pause_does_not_last_longer_when_the_clock_is_set_back(
+    app: SmartApp, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.authorization.identity.FAILURE_SECONDS", 0.0)
+    with clock.set_to(NOW):
+        for _ in range(FAILURES_BEFORE_PAUSE):
+            attempt(app, "ada", "wrong")
+    with clock.set_to(NOW - timedelta(seconds=59)):
+        assert attempt(app, "ada", PASSWORD).status_code == 400
+    with clock.set_to(NOW - timedelta(hours=3)):
+        assert attempt(app, "ada", PASSWORD).status_code == 303
+
+
 def test_the_payer_sets_after_how_many_failures_an_account_pauses(
     app: SmartApp, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
