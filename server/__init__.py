@@ -1,7 +1,8 @@
 """The Patient Access API reference server: one house, eight floors; imports run downhill only.
 
     7  app · cli · launcher · production · sandbox · progress · documentation      compose; nobody below imports them
-    7  account_commands · client_commands · command_line · endpoint_command · generate_command · key_commands · ledger_commands · prior_authorization_commands · refusals_command · report_commands · report_forms   parts of the command line
+    7  doctor                  checks of this machine, or of any server
+    7  account_commands · backup_command · client_commands · command_line · doctor_command · endpoint_command · generate_command · key_commands · ledger_commands · loadtest_command · prior_authorization_commands · refusals_command · report_commands · report_forms   parts of the command line
     6  ingest · pages           records arrive · people look
     5  fhir                     the Patient Access API
     4  metrics                  the ledger's readers: the CMS usage report

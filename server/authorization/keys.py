@@ -135,6 +135,15 @@ class SigningKeys:
                 transaction.execute(REWRITE_KEY, {"key_id": row.kid, "encrypted": encrypted})
         return KeyDates(kid, now, active_at, None)
 
+    def usable(self, transaction: Transaction) -> int:
+        """How many published keys the secret key (or the one before it) decrypts."""
+        return len(self._published(transaction))
+
+    def can_read(self, transaction: Transaction) -> bool:
+        """Whether the secret key is the one under which the keys in use were encrypted; True when there is none yet."""
+        rows = transaction.all(PUBLISHED_KEYS, {"moment": clock.now_microseconds()})
+        return not rows or any(self._key(row) is not None for row in rows)
+
     def _published(self, transaction: Transaction) -> list[RSAKey]:
         rows = transaction.all(PUBLISHED_KEYS, {"moment": clock.now_microseconds()})
         return [key for key in map(self._key, rows) if key is not None]
