@@ -1,139 +1,99 @@
-"""Members and their apps, as locust users: each does the whole dance, again and again, with time to read and think in between.
+"""The users of a shape, for locust's engine: one class whose users each take a journey of the shape, and the events that make the report.
 
-https://docs.locust.io/en/stable/configuration.html - a journey is: discovery, authorize, sign in, consent, token; a sync of Patient,
-Coverage and all claims with what they refer to; refresh; a second, short sync; revoke, and a read that must be refused with 401.
-
-Usage, against ``make run`` in another terminal (members and app come from var/sandbox.json, which it writes; for more than some hundred
-requests a second start it with ``RATE_LIMIT_PER_MINUTE=0``)::
-
-    .venv/bin/locust -f loadtests/locustfile.py                           # then open http://127.0.0.1:8089
-    .venv/bin/locust -f loadtests/locustfile.py --headless -u 20 -r 2 -t 2m --html var/journeys.html
-
-Beside locust's own options (``locust --help``), which do not know this file:
-
-    --manifest FILE       JSON with base_url, fhir_base, client and logins       SANDBOX_MANIFEST   var/sandbox.json
-    --think-seconds N     how long a person reads a page, on average;            THINK_SECONDS      2
-                          an app pauses a tenth of it between requests
-    --host URL            another server than the manifest's, with the same members
-
-``python loadtests/locustfile.py --help`` prints this page. Exit code 1 if any step of any journey failed.
-One locust process makes a few thousand requests a second at most: ratios are measured by ``python -m loadtests.hot_path``.
+https://docs.locust.io/en/stable/extending-locust.html - ``python -m loadtests.run`` (``patient-access loadtest``) starts locust with this
+file; locust's own options (``--processes``, ``--master``, ``--worker`` …) mean what locust says. What workers measure travels to the master
+with locust's own reports, and the master writes the report. Options of this file: ``locust -f loadtests/locustfile.py --help``.
 """
 
-import json
+import logging
 import random
 import sys
 import time
-from argparse import ArgumentTypeError
-from collections.abc import Mapping
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 # locust puts this file's folder on the path, not the one above it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from locust import HttpUser, events, task
+from locust import FastHttpUser, LoadTestShape, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.exception import RescheduleTask
+from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests.sign_in import OwnPages
-from loadtests.smart_dance import CLAIMS_WITH_INCLUDES, Client, DanceError, Response, SmartDance
+from loadtests.capability import Capability
+from loadtests.journeys import JOURNEYS, App
+from loadtests.measurements import Measurements, error_code
+from loadtests.options import Options, OptionsError, add_options, read_options
+from loadtests.population import Population
+from loadtests.report import Report, terminal_lines, write
+from loadtests.shapes import RAMP, Share
+from loadtests.sign_in import SignIn
+from loadtests.smart_dance import DanceError, Response
+from loadtests.summary import summarize
+from loadtests.thresholds import ThresholdsError, judge, save_baseline
 
-
-def options(parser: LocustArgumentParser) -> None:
-    """What can be chosen; the page at port 8089 shows it too."""
-    group = parser.add_argument_group("Patient Access journeys")
-    group.add_argument(
-        "--manifest",
-        type=_readable,
-        default="var/sandbox.json",
-        env_var="SANDBOX_MANIFEST",
-        help="JSON with base_url, fhir_base, client and logins; 'make run' writes var/sandbox.json",
-    )
-    group.add_argument(
-        "--think-seconds",
-        type=float,
-        default=2.0,
-        env_var="THINK_SECONDS",
-        help="how long a person reads a page, on average; an app pauses a tenth of it between requests (default 2)",
-    )
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+REPORT_KEY = "patient_access"
+BACKOFF_SECONDS = 0.5
+"""After a visit that failed, so that a server that is down is not asked in a tight loop."""
+NOT_AS_SPECIFIED = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 
-def _readable(path: str) -> str:
-    try:
-        manifest = json.loads(Path(path).read_text("utf-8"))
-        if not manifest["logins"] or not manifest["client"]["redirect_uris"] or not manifest["base_url"]:
-            raise ArgumentTypeError(f"{path} names no logins, no redirect URI or no base_url")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArgumentTypeError(
-            f"{path} is not the manifest of a sandbox ({error}); start one with: make run"
-        ) from error
-    return path
+class UnexpectedAnswerError(Exception):
+    """A request was answered with a status that its step does not expect; the codes of the answer are all that is kept."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"{status} {code}" if status else code)
+        self.status = status
+        self.code = code
 
 
-def prepare(environment: Environment, **_: Any) -> None:
-    """Read the manifest; without ``--host`` its own address is loaded."""
-    assert environment.parsed_options is not None
-    manifest = json.loads(Path(environment.parsed_options.manifest).read_text("utf-8"))
-    PatientAccessUser.host = environment.host or manifest["base_url"]
-    PatientAccessUser.fhir_base = f"{environment.host.rstrip('/')}/fhir" if environment.host else manifest["fhir_base"]
-    PatientAccessUser.client_of_app = Client(manifest["client"]["client_id"], manifest["client"]["redirect_uris"][0])
-    PatientAccessUser.logins = cycle(manifest["logins"])
+class Load:
+    """What a locust process needs to know and has measured."""
+
+    def __init__(self) -> None:
+        self.measurements = Measurements()
+        self.capability: Capability | None = None
+        self.started = datetime.now(UTC)
+        self.took = 0.0
+        self.users = 0
+        self.generators = 1
+        self._began = time.monotonic()
+
+    def prepare(self, options: Options, adapter: SignIn) -> None:
+        """Everything that does not change while it runs."""
+        self.options = options
+        self.adapter = adapter
+        self.population = Population(options.logins, options.shape.skew)
+        self.shares: Iterator[Share] = cycle(options.shape.journeys())
+
+    def begin(self) -> None:
+        """A test starts: forget the one before."""
+        self.measurements.clear()
+        self.capability = None
+        self.started, self._began = datetime.now(UTC), time.monotonic()
+        self.took = 0.0
+
+    def end(self) -> None:
+        """A test has stopped."""
+        self.took = self.took or time.monotonic() - self._began
 
 
-events.init_command_line_parser.add_listener(options)  # type: ignore[no-untyped-call]
-events.init.add_listener(prepare)  # type: ignore[no-untyped-call]
+LOAD = Load()
 
 
-class PatientAccessUser(HttpUser):
-    """A member with a phone: each journey signs in as the next member of the manifest, in a fresh browser."""
+class Requests:
+    """A session of a user: requests measured by name, with a pause before each that a person or an app would make."""
 
-    fhir_base = ""
-    client_of_app: Client
-    logins: "cycle[dict[str, Any]]"
-
-    def on_start(self) -> None:
-        """Nothing is shared yet."""
-        self.dance: SmartDance | None = None
-
-    def wait_time(self) -> float:
-        """Between two journeys."""
-        return self._seconds()
-
-    @task
-    def journey(self) -> None:
-        """From launch to revocation. A step that fails is a failure in the statistics and ends the journey."""
-        login = next(self.logins)
-        self.client.cookies.clear()
-        self.dance = dance = SmartDance(self, self.fhir_base, self.client_of_app)
-        try:
-            dance.discover()
-            self._read_and_think()
-            chosen = login | {"patient": random.choice(login["patients"])}
-            dance.exchange(dance.code(OwnPages().sign_in(self, dance.authorization_url(), chosen)))
-            dance.read_member()
-            dance.sync("search Coverage", "Coverage")
-            dance.sync("search ExplanationOfBenefit with includes", CLAIMS_WITH_INCLUDES)
-            self._read_and_think()
-            dance.refresh()
-            dance.sync("search ExplanationOfBenefit of 10", "ExplanationOfBenefit?_count=10")
-            dance.revoke()
-        except DanceError as error:
-            self._failed(error)
-        except (KeyError, TypeError, ValueError) as error:
-            self._failed(DanceError("answer", f"not as the specification says: {type(error).__name__} {error}"))
-
-    def on_stop(self) -> None:
-        """The run is over: whoever is in the middle of a journey stops the app."""
-        if self.dance is not None and self.dance.tokens is not None:
-            try:
-                self.dance.revoke()
-            except RescheduleTask:
-                return
-            except DanceError as error:
-                self._failed(error)
+    def __init__(self, user: "Member", pause: float, *, of_person: bool) -> None:
+        self._user = user
+        self._pause = pause
+        self._of_person = of_person
 
     def request(
         self,
@@ -145,33 +105,222 @@ class PatientAccessUser(HttpUser):
         headers: Mapping[str, str] | None = None,
         expected: frozenset[int] | None = None,
     ) -> Response:
-        """One measured request; a status that is not expected is a failure of that request."""
-        if "Authorization" in (headers or {}):
-            time.sleep(self._seconds() / 10)
-        with self.client.request(
-            method, url, name=name, catch_response=True, allow_redirects=False, timeout=30, data=data, headers=headers
+        """One request; a person looks at a page before they send its form. Raises UnexpectedAnswerError."""
+        if self._pause and (not self._of_person or method == "POST"):
+            time.sleep(_around(self._pause))
+        with self._user.client.request(
+            method,
+            url,
+            name=name,
+            data=urlencode(data) if data is not None else None,
+            headers={**(headers or {}), **(FORM if data is not None else {})},
+            catch_response=True,
+            allow_redirects=False,
         ) as answer:
-            if answer.status_code >= 400 if expected is None else answer.status_code not in expected:
-                text = " ".join(answer.text.split())[:120] if answer.text else ""
-                answer.failure(f"{answer.status_code}: {text}")
-                raise RescheduleTask
-            answer.success()
-            response: Response = answer
-        return response
+            status = int(answer.status_code or 0)
+            if not status or (status >= 400 if expected is None else status not in expected):
+                lost = answer.error if not status else None
+                error = UnexpectedAnswerError(status, type(lost).__name__ if lost else error_code(answer.content))
+                answer.failure(error)
+            else:
+                error = None
+                answer.success()
+        if error is not None:
+            raise error
+        found: Response = answer
+        return found
 
-    def _failed(self, error: DanceError) -> None:
-        """A request that succeeded, with an answer that is wrong."""
+
+class Member(FastHttpUser):
+    """Somebody with an app: signs in with a fresh browser, and visits as the journey says."""
+
+    network_timeout = 60.0
+    connection_timeout = 30.0
+
+    def on_start(self) -> None:
+        """Nothing is shared yet."""
+        self.share = next(LOAD.shares)
+        self.app: App | None = None
+        self.failed = False
+
+    def wait_time(self) -> float:
+        """Between two visits."""
+        least = BACKOFF_SECONDS if self.failed else 0.0
+        pace, together = LOAD.options.pace, LOAD.options.shape.together * LOAD.options.pace
+        if together:
+            return max(least, together - time.time() % together)
+        return max(least, _around(self.share.between * pace))
+
+    @task
+    def visit(self) -> None:
+        """One visit. What fails is counted with its step; the next visit begins with a new sign-in."""
+        journey = JOURNEYS[self.share.journey]
+        try:
+            if self.app is None:
+                self.app = self._connected()
+            self.failed = True
+            journey.visit(self.app)
+            self.failed = False
+        except UnexpectedAnswerError:
+            pass
+        except DanceError as error:
+            self._wrong(error)
+        except NOT_AS_SPECIFIED as error:
+            self._wrong(DanceError("answers", f"not as the specification says: {type(error).__name__}"))
+        if self.failed or not journey.stays:
+            self.app = None
+
+    def _connected(self) -> App:
+        self.failed = True
+        shape, pace, manifest = LOAD.options.shape, LOAD.options.pace, LOAD.options.manifest
+        self.client.cookiejar.clear()
+        self.client.client.close()
+        browser = Requests(self, shape.person * pace, of_person=True)
+        session = Requests(self, shape.app * pace, of_person=False)
+        if LOAD.capability is None:
+            url = f"{manifest.fhir_base}/metadata"
+            found = session.request("GET", url, name="metadata", headers={"Accept": "application/fhir+json"})
+            LOAD.capability = Capability.of(found.json())
+        client = random.choice(manifest.clients)
+        app = App(session, browser, client, manifest, LOAD.capability, LOAD.adapter)
+        app.connect(LOAD.population.meet())
+        return app
+
+    def _wrong(self, error: DanceError) -> None:
+        """Requests succeeded, but an answer is wrong."""
         self.environment.events.request.fire(
-            request_type="CHECK", name=error.step, response_time=0, response_length=0, exception=error, context={}
+            request_type="CHECK",
+            name=error.step,
+            response_time=0,
+            response_length=0,
+            exception=error,
+            context={},
+            response=None,
+            start_time=time.time(),
+            url="",
         )
 
-    def _read_and_think(self) -> None:
-        time.sleep(self._seconds())
 
-    def _seconds(self) -> float:
-        assert self.environment.parsed_options is not None
-        return random.uniform(0.5, 1.5) * float(self.environment.parsed_options.think_seconds)
+class ShapeOverTime(LoadTestShape):
+    """How many users there are: the shape's curve, from the options of this file and locust's ``--users``."""
+
+    use_common_options = True
+
+    def tick(self) -> tuple[int, float] | None:
+        """(users, arrivals a second) now; None when the time is over."""
+        assert self.runner is not None
+        seconds, users = LOAD.options.minutes * 60, _users(self.runner.environment)
+        now = float(self.get_run_time())  # type: ignore[no-untyped-call]
+        if now >= seconds:
+            LOAD.end()
+            if isinstance(self.runner, MasterRunner):
+                self.runner.stop()  # and wait for what the workers still have to report
+            return None
+        return LOAD.options.shape.users_at(now / seconds, users), max(1.0, min(100.0, users / (seconds * RAMP)))
 
 
-if __name__ == "__main__":
-    print(__doc__)
+def _around(mean: float) -> float:
+    return random.uniform(0.5, 1.5) * mean
+
+
+def _users(environment: Environment) -> int:
+    assert environment.parsed_options is not None
+    return int(environment.parsed_options.num_users or 1)
+
+
+# -- events --------------------------------------------------------------------------------------------------------------
+
+
+def _init(environment: Environment, **_: Any) -> None:
+    """Read the options; what is wrong with them is one line and exit code 2."""
+    options: Namespace | None = environment.parsed_options
+    assert options is not None
+    try:
+        read = read_options(options)
+    except OptionsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    LOAD.prepare(read, read.adapter)
+    environment.host = Member.host = read.manifest.fhir_base
+    Member.insecure = read.insecure
+    logging.getLogger("locust.stats_logger").disabled = True
+    if not isinstance(environment.runner, WorkerRunner):
+        environment.events.quitting.add_listener(_report)  # type: ignore[no-untyped-call]
+
+
+def _begin(**_: Any) -> None:
+    LOAD.begin()
+
+
+def _stopped(environment: Environment, **_: Any) -> None:
+    LOAD.end()
+    LOAD.users = _users(environment)
+    if isinstance(environment.runner, MasterRunner):
+        LOAD.generators = max(1, len(environment.runner.clients))
+
+
+def _measured(
+    name: str, response_time: float, response_length: int, exception: Exception | None, request_type: str, **more: Any
+) -> None:
+    """One request of any user."""
+    if request_type == "CHECK":
+        LOAD.measurements.fail(name, 0, str(exception).removeprefix(f"{name}: "))
+        return
+    response = more.get("response")
+    status = int(getattr(response, "status_code", 0) or 0)
+    headers = getattr(response, "headers", None) or {}
+    timing = str(headers.get("server-timing", ""))
+    LOAD.measurements.record(name, status, response_time, response_length, int(time.time()), timing)
+    if exception is not None:
+        code = exception.code if isinstance(exception, UnexpectedAnswerError) else type(exception).__name__
+        LOAD.measurements.fail(name, status, code)
+
+
+def _send(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    data[REPORT_KEY] = LOAD.measurements.take()
+
+
+def _receive(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    LOAD.measurements.add(data[REPORT_KEY])
+
+
+def _report(environment: Environment, **_: Any) -> None:
+    """Write and print the report; the exit code says whether it is good."""
+    LOAD.end()
+    options, users = LOAD.options, LOAD.users or _users(environment)
+    summary = summarize(LOAD.measurements, users, LOAD.took)
+    checks = judge(summary, options.thresholds, None if options.saves_baseline else options.baseline)
+    report = Report(
+        options.shape,
+        options.manifest.fhir_base,
+        LOAD.started,
+        options.minutes,
+        LOAD.generators,
+        summary,
+        checks,
+        options.notes,
+    )
+    try:
+        written = write(report, options.output)
+        if options.saves_baseline and report.is_good and options.baseline_file is not None:
+            save_baseline(options.baseline_file, options.shape.name, summary)
+    except (OSError, ThresholdsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        environment.process_exit_code = 2
+        return
+    print("\n".join(terminal_lines(report)))
+    print("\n".join(str(path) for path in written))
+    environment.process_exit_code = 0 if report.is_good else 1
+
+
+def _options(parser: LocustArgumentParser) -> None:
+    add_options(parser.add_argument_group("Patient Access load test"))
+
+
+events.init_command_line_parser.add_listener(_options)  # type: ignore[no-untyped-call]
+events.init.add_listener(_init)  # type: ignore[no-untyped-call]
+events.test_start.add_listener(_begin)  # type: ignore[no-untyped-call]
+events.test_stop.add_listener(_stopped)  # type: ignore[no-untyped-call]
+events.request.add_listener(_measured)  # type: ignore[no-untyped-call]
+events.report_to_master.add_listener(_send)  # type: ignore[no-untyped-call]
+events.worker_report.add_listener(_receive)  # type: ignore[no-untyped-call]

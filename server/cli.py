@@ -16,6 +16,7 @@ from server.endpoint_command import endpoint
 from server.generate_command import generate
 from server.key_commands import keys
 from server.ledger_commands import ledger
+from server.loadtest_command import loadtest
 from server.refusals_command import refusals
 from server.report_commands import report
 
@@ -166,6 +167,7 @@ def _readable(paths: list[Path]) -> None:
 
 app.command()(endpoint)
 app.command()(generate)
+app.command()(loadtest)
 
 
 @app.command()

@@ -178,7 +178,9 @@ def _kept_secret(settings: Settings) -> str:
 
 def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
     """What programs read instead of the welcome: addresses, apps, sign-ins."""
-    stories = _stories()
+    from seed_data.personas import FIVE_THOUSAND
+
+    stories, refused = _stories(), _refused()
     return {
         "base_url": settings.base_url,
         "fhir_base": settings.fhir_base,
@@ -196,6 +198,8 @@ def manifest(settings: Settings, sandbox: Sandbox) -> dict[str, object]:
                 "name": login.display_name,
                 "story": stories.get(login.username, ""),
                 "patients": [patient for patient, _ in login.members],
+                "refused": [patient for patient, _ in login.members if patient in refused],
+                "heavy": login.username == FIVE_THOUSAND.key,
             }
             for login in sorted(_logins(settings), key=lambda login: login.username not in SHOWN_LOGINS)
         ],
@@ -217,6 +221,14 @@ def _stories() -> dict[str, str]:
     others = {row.person.key: row.person.story for member in EVERYONE for row in member.representatives}
     guardians = {member.guardian.key: member.guardian.story for member in EVERYONE if member.guardian}
     return others | guardians | own
+
+
+def _refused() -> set[str]:
+    """The members whose records no app gets any more (with FORMER_MEMBERS=refuse)."""
+    from seed_data.personas import EVERYONE
+    from seed_data.personas.answers import ANSWERS
+
+    return {member.id for member in EVERYONE if member.key in ANSWERS and ANSWERS[member.key].refused}
 
 
 def welcome(settings: Settings) -> str:
