@@ -12,7 +12,12 @@ from server.authorization import enrolment
 from server.authorization.permissions import Permissions, permissions, system_permissions
 from server.authorization.sensitivity import policies_for
 from server.settings import Settings
-from server.storage.authorization_store import ACCESS_BY_GRANT, ACCESS_BY_TOKEN, ACCESS_BY_TOKENS
+from server.storage.authorization_store import (
+    ACCESS_BY_GRANT,
+    ACCESS_BY_TOKEN,
+    ACCESS_BY_TOKENS,
+    ACCESS_BY_TOKENS_AT_LOAD,
+)
 from server.storage.client_store import SUSPENDED_REASON
 from server.storage.database import Database
 
@@ -59,7 +64,8 @@ class Refused(NamedTuple):
 class Access(NamedTuple):
     """Who asks, for whom, and what they may do. ``actor``: self, representative or SYSTEM (then ``patient`` is '' until the request
     names a member, and ``client_kind`` is never third-party: no member chose the app for this). ``environment`` is production only if the deployment, the client and the member all are. ``fhir_user``: the
-    resource that is read as the token's fhirUser whatever the scopes on its type are, '' none."""
+    resource that is read as the token's fhirUser whatever the scopes on its type are, '' none. ``loaded`` is the load watermark at the
+    check, for replicas (0 where there are none)."""
 
     client_id: str
     client_kind: str
@@ -70,11 +76,13 @@ class Access(NamedTuple):
     scope: str
     permissions: Permissions
     fhir_user: str = ""
+    loaded: int = 0
 
 
 async def authenticate(database: Database, settings: Settings, token: str) -> Access:
     """The access a bearer token gives now. Raises TokenRefusedError; DatabaseUnavailableError when the database is down."""
-    row = await database.fetch_by_key(ACCESS_BY_TOKEN, ACCESS_BY_TOKENS, sha256(token.encode()).digest())
+    many = ACCESS_BY_TOKENS_AT_LOAD if database.replicas else ACCESS_BY_TOKENS
+    row = await database.fetch_by_key(ACCESS_BY_TOKEN, many, sha256(token.encode()).digest())
     if row is None:
         raise TokenRefusedError(UNKNOWN, "The access token is not known.")
     return await _access(database, settings, row)
@@ -97,7 +105,7 @@ async def access_of_grant(database: Database, settings: Settings, grant_id: str,
 async def _access(database: Database, settings: Settings, row: Sequence[Any]) -> Access:
     """What a row of the token check means. Raises TokenRefusedError."""
     (scope, expires_at, revoked_at, client_id, client_kind, client_status, client_environment) = row[:7]
-    (grant_id, patient, actor, grant_expires_at, ended_at, fhir_user, member_environment, enrolled) = row[7:15]
+    (grant_id, patient, actor, grant_expires_at, ended_at, fhir_user, member_environment, enrolled, loaded) = row[7:16]
     now = clock.now_microseconds()
     if revoked_at is not None or ended_at is not None:
         raise TokenRefusedError(REVOKED, "The access token was revoked.")
@@ -111,7 +119,7 @@ async def _access(database: Database, settings: Settings, row: Sequence[Any]) ->
         environment = environment_of(settings, client_environment, None)
         kind = SYSTEM if client_kind == THIRD_PARTY else client_kind
         permitted = system_permissions(scope, policies_for(settings, actor, client_kind))
-        return Access(client_id, kind, grant_id, "", SYSTEM, environment, scope, permitted)
+        return Access(client_id, kind, grant_id, "", SYSTEM, environment, scope, permitted, loaded=loaded)
     if enrolled:
         reason = enrolment.entitlement(settings, enrolled, enrolment.today(settings))
         if reason:
@@ -127,6 +135,7 @@ async def _access(database: Database, settings: Settings, row: Sequence[Any]) ->
         scope,
         permitted,
         fhir_user if permitted.reads_fhir_user else "",
+        loaded,
     )
 
 

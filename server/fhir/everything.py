@@ -65,7 +65,8 @@ class Everything:
         member = access.patient
         if not member or (id and id != member):
             raise not_found(definition.type, id or "$" + operation.code)
-        compartment = PatientCompartment(self._database, member)
+        records = self._database.records(member, access.loaded)
+        compartment = PatientCompartment(records, member)
         since, types, count, sealed, honoured, ignored = self._parse(pairs, strict=strict)
         permitted = [type for type in sorted(RESOURCES) if access.permissions.permits(type, "r")]
         if not permitted:
@@ -79,7 +80,7 @@ class Everything:
             until, after = cursor.watermark, (str(cursor.place[0]), int(cursor.place[1]))
         else:
             until = await compartment.watermark()
-        content = CompartmentContent(self._database, member)
+        content = CompartmentContent(records, member)
         own = [type for type in asked if type not in SHARED]
         found: list[StoredResource] = []
         hidden: list[StoredResource] = []

@@ -62,8 +62,9 @@ class ExportWriter:
         self._views: dict[str, str] = orjson.loads(job.views)
         self._own = [type for type in self._views if type not in SHARED]
         self._shared = SHARED & self._views.keys()
-        self._content = CompartmentContent(database, job.patient)
-        self._compartment = PatientCompartment(database, job.patient)
+        self._records = database.records(job.patient, job.watermark)
+        self._content = CompartmentContent(self._records, job.patient)
+        self._compartment = PatientCompartment(self._records, job.patient)
         self._seen: set[Identity] = set()
         self._named: set[Identity] = set()
         self._withheld: dict[str, Withheld] = {}
@@ -208,7 +209,7 @@ class ExportWriter:
         """With ``_since``: what was withdrawn since, as transactions of deletions; all of it is one step."""
         types = tuple(type for type in self._views if not RESOURCES[type].is_directory)
         shared = tuple(type for type in self._views if RESOURCES[type].is_directory)
-        history = CompartmentHistory(self._database, self._job.patient)
+        history = CompartmentHistory(self._records, self._job.patient)
         sight = VersionSight(self._compartment, history, self._settings.fhir_base)
         query = HistoryQuery(self._job.watermark, self._job.since, types=types, shared=shared, count=DELETED_AT_ONCE)
         gone: dict[Identity, None] = {}
@@ -248,6 +249,7 @@ class ExportWriter:
         if access.permissions is not self._checked and views_of(access.permissions, self._views) != self._views:
             raise ViewChangedError
         self._checked = access.permissions
+        self._records.begin(access.loaded)
         return access.permissions
 
     def _is_silent(self) -> bool:

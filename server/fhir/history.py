@@ -58,7 +58,8 @@ class Histories:
 
         404 for a foreign or unknown id alike, 403 when no type may be searched. A retracted resource's history is its tombstone.
         """
-        compartment = PatientCompartment(self._database, access.patient)
+        records = self._database.records(access.patient, access.loaded)
+        compartment = PatientCompartment(records, access.patient)
         query, honoured, ignored, sealed = self._parse(pairs, await compartment.watermark(), strict=strict)
         letter = "r" if id else "s"
         types = (definition.type,) if definition is not None else _permitted(access, in_directory=False)
@@ -80,7 +81,7 @@ class Histories:
         if sealed:
             cursor = self._cursors.open(sealed, bound_to)
             query = replace(query, after=cursor.place, until=cursor.watermark)
-        history = CompartmentHistory(self._database, access.patient)
+        history = CompartmentHistory(records, access.patient)
         if id and (not ID.fullmatch(id) or await compartment.read(query.type, id) is None):
             raise not_found(query.type, id)
         sight = VersionSight(compartment, history, self._settings.fhir_base)

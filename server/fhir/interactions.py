@@ -53,7 +53,7 @@ class Interactions:
         retracted one, 304 when the client has it already."""
         if not ID.fullmatch(id):
             raise not_found(definition.type, id)
-        compartment = PatientCompartment(self._database, access.patient)
+        compartment = self._compartment(access)
         criteria = _asked(access, definition.type, id)(access.permissions)
         if criteria:
             found = await compartment.read_seen(definition.type, id, criteria)
@@ -78,7 +78,7 @@ class Interactions:
         """That version, if it was this member's or the directory's, and its own content is within the token's scopes."""
         if not (ID.fullmatch(id) and ID.fullmatch(version)):
             raise not_found(definition.type, id)
-        compartment = PatientCompartment(self._database, access.patient)
+        compartment = self._compartment(access)
         found = await compartment.vread(definition.type, id, version)
         if found is not None and access.permissions.criteria(definition.type, "r"):
             sight = self._sight(compartment)
@@ -87,8 +87,12 @@ class Interactions:
                 raise not_found(definition.type, id).but_for(withheld)
         return _one(VREAD, definition.type, id, found, conditions, written)
 
+    def _compartment(self, access: Access) -> PatientCompartment:
+        """The member's, for one request: its questions go together."""
+        return PatientCompartment(self._database.records(access.patient, access.loaded), access.patient)
+
     def _sight(self, compartment: PatientCompartment) -> VersionSight:
-        history = CompartmentHistory(self._database, compartment.patient)
+        history = CompartmentHistory(compartment.records, compartment.patient)
         return VersionSight(compartment, history, self._settings.fhir_base)
 
     async def _out_of_sight(
@@ -120,7 +124,7 @@ class Interactions:
         """A searchset page over everything this member may see of the type; ``is_one``: it is the answer, and leads to no other."""
         context = Context(self._settings, access.patient, clock.now_microseconds(), access.permissions.view)
         search = parse(definition, pairs, context, strict=strict)
-        compartment = PatientCompartment(self._database, access.patient)
+        compartment = self._compartment(access)
         honoured = query_string(search.honoured)
         bound_to = f"{access.patient} {definition.type} {honoured}"
         query, cursor = search.query, None
@@ -161,11 +165,12 @@ class Interactions:
         own = len([r for r in (*matches, *included) if r.patient])
         answer = Answer(200, body, interaction=SEARCH_TYPE, resource_type=definition.type, resources=own)
         if access.permissions.plain is not None:
-            answer.withheld = await self._withheld(definition, pairs, access, query, page.matches)
+            answer.withheld = await self._withheld(compartment, definition, pairs, access, query, page.matches)
         return answer
 
     async def _withheld(
         self,
+        compartment: PatientCompartment,
         definition: ResourceDefinition,
         pairs: Pairs,
         access: Access,
@@ -173,7 +178,6 @@ class Interactions:
         matches: Sequence[StoredResource],
     ) -> Withheld:
         """What policies withheld of all matches (told with the first page), and of what this page's matches bring along."""
-        compartment = PatientCompartment(self._database, access.patient)
         now = clock.now_microseconds()
 
         async def total(under: Permissions) -> int:
@@ -199,7 +203,7 @@ class Interactions:
         permissions: Permissions,
     ) -> list[StoredResource]:
         past = SupersededVersions(compartment, self._settings.fhir_base, permissions.withholding)
-        return await CompartmentIncludes(self._database, compartment, permissions.view, past).of(query, matches)
+        return await CompartmentIncludes(compartment, permissions.view, past).of(query, matches)
 
     def _links(
         self, definition: ResourceDefinition, honoured: str, links: Sequence[tuple[str, str]]

@@ -14,7 +14,9 @@ from sqlalchemy import (
     any_,
     bindparam,
     delete,
+    func,
     insert,
+    literal_column,
     select,
     update,
 )
@@ -27,7 +29,7 @@ from server.storage.authorization_schema import (
     Grant,
     RefreshToken,
 )
-from server.storage.schema import LedgerRow, Member, Resource
+from server.storage.schema import LedgerRow, LoadClock, Member, Resource
 
 CLIENT: Table = Client.__table__  # type: ignore[attr-defined]
 MEMBER: Table = Member.__table__  # type: ignore[attr-defined]
@@ -38,6 +40,7 @@ ACCESS_TOKEN: Table = AccessToken.__table__  # type: ignore[attr-defined]
 REFRESH_TOKEN: Table = RefreshToken.__table__  # type: ignore[attr-defined]
 LEDGER: Table = LedgerRow.__table__  # type: ignore[attr-defined]
 RESOURCE: Table = Resource.__table__  # type: ignore[attr-defined]
+CLOCK: Table = LoadClock.__table__  # type: ignore[attr-defined]
 
 _HASH: BindParameter[bytes] = bindparam("key_hash")
 _NOW: BindParameter[int] = bindparam("moment")
@@ -56,6 +59,8 @@ _OF_CLIENT_AND_MEMBER = (
     MEMBER.c.environment,
     MEMBER.c.enrolled,
 )
+_LOADED = func.coalesce(select(CLOCK.c.loaded_at).scalar_subquery(), 0).label("loaded")
+"""The load watermark, read together with the permission: a replica must have come as far."""
 _ACCESS = select(
     ACCESS_TOKEN.c.scope, ACCESS_TOKEN.c.expires_at, ACCESS_TOKEN.c.revoked_at, *_OF_CLIENT_AND_MEMBER
 ).select_from(
@@ -64,19 +69,22 @@ _ACCESS = select(
     .outerjoin(MEMBER, MEMBER.c.patient == GRANT.c.patient)
 )
 ACCESS_BY_GRANT = (
-    select(*_OF_CLIENT_AND_MEMBER)
+    select(*_OF_CLIENT_AND_MEMBER, _LOADED)
     .select_from(
         GRANT.join(CLIENT, CLIENT.c.id == GRANT.c.client_id).outerjoin(MEMBER, MEMBER.c.patient == GRANT.c.patient)
     )
     .where(GRANT.c.id == bindparam("grant"))
 )
 """The same of a grant, for work that goes on without a token, without what is the token's own. Values: grant."""
-ACCESS_BY_TOKEN = _ACCESS.where(ACCESS_TOKEN.c.hash == bindparam("key"))
-"""Everything the token check needs, in one row by primary keys. Values: key, a hash."""
-ACCESS_BY_TOKENS = _ACCESS.add_columns(ACCESS_TOKEN.c.hash).where(
-    ACCESS_TOKEN.c.hash == any_(bindparam("keys", type_=ARRAY(LargeBinary)))
+ACCESS_BY_TOKEN = _ACCESS.add_columns(literal_column("0").label("loaded")).where(
+    ACCESS_TOKEN.c.hash == bindparam("key")
 )
+"""Everything the token check needs, in one row by primary keys. Values: key, a hash."""
+_OF_TOKENS = ACCESS_TOKEN.c.hash == any_(bindparam("keys", type_=ARRAY(LargeBinary)))
+ACCESS_BY_TOKENS = _ACCESS.add_columns(literal_column("0").label("loaded"), ACCESS_TOKEN.c.hash).where(_OF_TOKENS)
 """The same of several tokens, for PostgreSQL: the hash is the last column. Values: keys."""
+ACCESS_BY_TOKENS_AT_LOAD = _ACCESS.add_columns(_LOADED, ACCESS_TOKEN.c.hash).where(_OF_TOKENS)
+"""The same with the load watermark instead of 0, where there are replicas to compare with it. Values: keys."""
 
 # -- pending authorization requests ----------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, false, literal, literal_column, or_, select, tuple_
 
 from server.storage.criteria import MEMBER, RESOURCE, visible
-from server.storage.database import Database
 from server.storage.patient_compartment import PatientCompartment, StoredResource, View
+from server.storage.replicas import Records
 from server.storage.schema import DIRECTORY, NAMED
 
 _COLUMNS = [RESOURCE.c[name] for name in StoredResource._fields]
@@ -23,9 +23,9 @@ Place = tuple[str, int]
 class CompartmentContent:
     """The member's own current resources in the order of type and load, and the shared ones they name."""
 
-    def __init__(self, database: Database, patient: str) -> None:
-        self._database = database
-        self._compartment = PatientCompartment(database, patient)
+    def __init__(self, records: Records, patient: str) -> None:
+        self._records = records
+        self._compartment = PatientCompartment(records, patient)
         self.patient = patient
 
     async def page(
@@ -74,8 +74,8 @@ class CompartmentContent:
 
     async def _rows(self, types: int, values: dict[str, Any]) -> Sequence[Any]:
         """A page's rows: of the few that a sync asks for by when they were loaded, of many by where they stand."""
-        is_little = bool(values["since"]) and await self._database.fetch_one(_MUCH, values) is None
-        return await self._database.fetch(_page(types, by_load=is_little), values)
+        is_little = bool(values["since"]) and await self._records.fetch_one(_MUCH, values) is None
+        return await self._records.fetch(_page(types, by_load=is_little), values)
 
     async def named(self, references: Collection[tuple[str, str]], view: View) -> list[StoredResource]:
         """Of (type, id) references those to current resources of the directory, or that belong to whoever names them."""
@@ -87,13 +87,13 @@ class CompartmentContent:
             values: dict[str, Any] = {"patient": self.patient}
             for number, (type, id) in enumerate(some):
                 values |= {f"t{number}": type, f"i{number}": id}
-            rows = await self._database.fetch(_named(len(some)), values)
+            rows = await self._records.fetch(_named(len(some)), values)
             found += await self._compartment.in_view([StoredResource._make(row) for row in rows], view)
         return found
 
     async def is_shared_loaded(self, *, since: int, until: int) -> bool:
         """Whether anything that is shared between members, anybody's, was loaded after ``since`` and not after ``until``."""
-        return await self._database.fetch_one(_SHARED_LOADED, {"since": since, "until": until}) is not None
+        return await self._records.fetch_one(_SHARED_LOADED, {"since": since, "until": until}) is not None
 
     async def loaded_since(self, resources: Sequence[StoredResource], *, since: int) -> list[StoredResource]:
         """Those of the resources whose current version was loaded after ``since``, in the same order."""
@@ -103,7 +103,7 @@ class CompartmentContent:
             some = keys[start : start + _AT_ONCE]
             some += some[-1:] * _padding(len(some))
             values = {f"k{number}": key for number, key in enumerate(some)} | {"since": since}
-            recent.update(row[0] for row in await self._database.fetch(_recent(len(some)), values))
+            recent.update(row[0] for row in await self._records.fetch(_recent(len(some)), values))
         return [one for one in resources if one.key in recent]
 
 

@@ -26,8 +26,8 @@ from sqlalchemy import (
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
 from server.storage.criteria import MEMBER, REFERENCE, RESOURCE
-from server.storage.database import Database
 from server.storage.patient_compartment import StoredResource
+from server.storage.replicas import Records
 from server.storage.schema import DIRECTORY, NAMED, NAMES, ResourceVersion
 
 VERSION: Any = ResourceVersion.__table__  # type: ignore[attr-defined]
@@ -86,8 +86,8 @@ class HistoryQuery:
 class CompartmentHistory:
     """What one member may see of the past. What was retracted, or has left the member, is a tombstone and nothing else."""
 
-    def __init__(self, database: Database, patient: str) -> None:
-        self._database = database
+    def __init__(self, records: Records, patient: str) -> None:
+        self._records = records
         self.patient = patient
 
     async def page(self, query: HistoryQuery) -> tuple[Sequence[StoredVersion], bool]:
@@ -102,12 +102,12 @@ class CompartmentHistory:
             values["id"] = query.id
         if query.after:
             values |= dict(zip((f"after_{name}" for name in _ORDER), query.after, strict=True))
-        rows = await self._database.fetch(statement, values)
+        rows = await self._records.fetch(statement, values)
         return [StoredVersion._make(row) for row in rows[: query.count]], len(rows) > query.count
 
     async def last_body(self, type: str, id: str) -> StoredResource | None:
         """The last version of this member's that had a body, of a resource that is a tombstone now."""
-        row = await self._database.fetch_one(_LAST_BODY, {"patient": self.patient, "type": type, "id": id})
+        row = await self._records.fetch_one(_LAST_BODY, {"patient": self.patient, "type": type, "id": id})
         return None if row is None else StoredResource._make(row)
 
 

@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Select, bindparam, false, or_, select
 
 from server.storage.criteria import REFERENCE, RESOURCE, visible
-from server.storage.database import Database
 from server.storage.patient_compartment import OWN_OR_SHARED, PatientCompartment, StoredResource, View, padded
 from server.storage.query import Criterion, Include, Reference, ReverseInclude, SearchQuery
 
@@ -78,8 +77,7 @@ def _reverse_included(size: int) -> Select[Any]:
 class CompartmentIncludes:
     """Follows references from and to a page of one member's matches, through what ``view`` shows."""
 
-    def __init__(self, database: Database, compartment: PatientCompartment, view: View, past: PastVersions) -> None:
-        self._database = database
+    def __init__(self, compartment: PatientCompartment, view: View, past: PastVersions) -> None:
         self._compartment = compartment
         self._view = view
         self._past = past
@@ -112,7 +110,7 @@ class CompartmentIncludes:
         found: dict[int, StoredResource] = {}
         for some in _parts([source for source in sources if not _is_past(source)]):
             values = padded([source.key for source in some])
-            rows = await self._database.fetch(
+            rows = await self._compartment.records.fetch(
                 _included(include, len(values)), values | {"patient": self._compartment.patient}
             )
             for *columns, version in rows:
@@ -151,7 +149,7 @@ class CompartmentIncludes:
                 size = len(values)
                 values |= {"type": reverse.source_type, "target": target, "parameter": reverse.parameter}
                 values["patient"] = self._compartment.patient
-                rows = await self._database.fetch(_reverse_included(size), values)
+                rows = await self._compartment.records.fetch(_reverse_included(size), values)
                 found += map(StoredResource._make, rows)
         return found
 

@@ -9,10 +9,16 @@ from typing import Any
 
 import asyncpg
 
+from server.settings import Settings
+
 IDLE_SECONDS = 300.0
 """A connection that was not used for so long may have been cut by something on its way; another one is made."""
 LIFETIME_SECONDS = 3600.0
 """A connection is used no longer: what a server process has gathered for it goes, and after a switch-over all come to the new server."""
+
+
+COMMAND_SECONDS = 10.0
+"""How long a command may take."""
 
 
 class ConnectionsBusyError(Exception):
@@ -135,6 +141,12 @@ class Connections:
         if connection is not None:
             self._idle.append((connection, self._loop.time()))
 
+    def drop_idle(self) -> None:
+        """Those that nobody uses are of no use either; others are made."""
+        while self._idle:
+            self._drop(self._idle.pop()[0])
+            self._next(None)
+
     async def close(self) -> None:
         """Close those that are idle."""
         while self._idle:
@@ -145,3 +157,16 @@ class Connections:
                 await connection.close(timeout=5)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 connection.terminate()
+
+
+def options_of(settings: Settings) -> dict[str, Any]:
+    """How connections for the asynchronous executor are made. A pooler of transactions passes on no settings of a connection."""
+    if settings.database_pooler == "transaction":
+        return {"statement_cache_size": 0, "command_timeout": COMMAND_SECONDS}
+    # Durability 'process': PostgreSQL acknowledges a ledger commit before its flush to disk.
+    commit = "on" if settings.ledger_durability == "power" else "off"
+    return {
+        "statement_cache_size": 1024,
+        "command_timeout": COMMAND_SECONDS,
+        "server_settings": {"synchronous_commit": commit},
+    }

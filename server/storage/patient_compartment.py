@@ -14,8 +14,8 @@ from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
 from server.storage import criteria, sorting
 from server.storage.criteria import MEMBER, REFERENCE, RESOURCE, visible
-from server.storage.database import Database
 from server.storage.query import Criterion, NothingCriterion, SearchQuery, SortKey
+from server.storage.replicas import Records
 from server.storage.schema import DIRECTORY, NAMES, LoadClock, ResourceVersion
 from server.storage.sorting import Place
 
@@ -157,18 +157,20 @@ def _places(rows: Sequence[Any], width: int) -> tuple[Place, Place]:
 class PatientCompartment:
     """What one member may see: their own resources and the shared directory. A foreign id and an unknown id look the same."""
 
-    def __init__(self, database: Database, patient: str) -> None:
-        self._database = database
+    def __init__(self, records: Records, patient: str) -> None:
+        self.records = records
         self.patient = patient
 
     async def _fetch(self, statement: Any, **values: Any) -> list[StoredResource]:
         values["patient"] = self.patient
-        return list(map(_STORED, await self._database.fetch(statement, values)))
+        return list(map(_STORED, await self.records.fetch(statement, values)))
 
     async def watermark(self) -> int:
         """The load watermark: ``loaded_at`` of the last load, 0 before the first."""
-        row = await self._database.fetch_one(_WATERMARK, {})
-        return int(row[0]) if row is not None else 0
+        row = await self.records.fetch_one(_WATERMARK, {})
+        watermark = int(row[0]) if row is not None else 0
+        self.records.needs(watermark)
+        return watermark
 
     async def read(self, type: str, id: str) -> StoredResource | None:
         """The current version, a tombstone (``deleted``) if it was retracted or has left this member, or None."""
@@ -207,16 +209,18 @@ class PatientCompartment:
         )
         # A watermark read after the page would name a load that the page has not seen, and no later sync would bring it.
         watermark = 0 if counted or query.after else await self.watermark()
-        rows = await self._database.fetch(statement, values)
+        rows = await self.records.fetch(statement, values)
         if counted and not rows:
             watermark = await self.watermark()
-            rows = await self._database.fetch(statement, values)
+            rows = await self.records.fetch(statement, values)
         if counted:
-            return self._counted_page(rows, query, watermark)
-        page, more = rows[: query.count], len(rows) > query.count
+            page = self._counted_page(rows, query, watermark)
+            self.records.needs(page.watermark)
+            return page
+        some, more = rows[: query.count], len(rows) > query.count
         if query.backwards:
-            page = page[::-1]
-        return Page([_STORED(row[:_WIDTH]) for row in page], more, -1, watermark, *_places(page, _WIDTH))
+            some = some[::-1]
+        return Page([_STORED(row[:_WIDTH]) for row in some], more, -1, watermark, *_places(some, _WIDTH))
 
     @staticmethod
     def _counted_page(rows: Sequence[Any], query: SearchQuery, watermark: int) -> Page:
@@ -232,7 +236,7 @@ class PatientCompartment:
             return 0
         shapes, values = criteria.shapes_and_values(query.criteria)
         values |= {"patient": self.patient, "type": query.type}
-        row = await self._database.fetch_one(_count(query.type, shapes), values)
+        row = await self.records.fetch_one(_count(query.type, shapes), values)
         return int(row[0]) if row is not None else 0
 
     async def in_view(self, rows: list[StoredResource], view: View) -> list[StoredResource]:
@@ -248,6 +252,6 @@ class PatientCompartment:
                 shapes, values = criteria.shapes_and_values(asked)
                 named = padded(keys)
                 values |= {"patient": self.patient, **named}
-                kept = await self._database.fetch(_seen(type, shapes, len(named)), values)
+                kept = await self.records.fetch(_seen(type, shapes, len(named)), values)
                 hidden.difference_update(row[0] for row in kept)
         return [row for row in rows if row.key not in hidden] if hidden else rows

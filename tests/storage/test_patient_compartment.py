@@ -17,8 +17,9 @@ from server.fhir.scope_check import SupersededVersions
 from server.settings import Settings
 from server.storage import compartment_content, compartment_history, compartment_includes, patient_compartment
 from server.storage.compartment_includes import CompartmentIncludes
+from server.storage.compiled import Compiled
 from server.storage.criteria import Shape, shapes_and_values
-from server.storage.database import Compiled, Database
+from server.storage.database import Database
 from server.storage.patient_compartment import PatientCompartment, StoredResource
 from server.storage.query import (
     ChainCriterion,
@@ -84,7 +85,7 @@ def test_a_total_counts_what_the_pages_hold(ask: Any) -> None:
 async def brought(anna: PatientCompartment, query: SearchQuery, matches: Sequence[StoredResource]) -> Any:
     """What a page's includes add when everything may be seen."""
     past = SupersededVersions(anna, FHIR_BASE)
-    return await CompartmentIncludes(anna._database, anna, lambda _type: (), past).of(query, matches)
+    return await CompartmentIncludes(anna, lambda _type: (), past).of(query, matches)
 
 
 def test_includes_bring_each_resource_once(ask: Any) -> None:
