@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 
 from server.account_commands import account
+from server.backup_command import backup, restore
 from server.client_commands import client
 from server.command_line import CommandError, migrated_database
+from server.doctor_command import doctor
 from server.endpoint_command import endpoint
 from server.generate_command import generate
 from server.key_commands import keys
@@ -101,12 +103,12 @@ def serve(host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1) -> 
             if found:
                 raise CommandError("this is not fit for production: " + "; ".join(found))
         for text in found:
-            print(f"warning: {text}", file=sys.stderr)
+            launcher.tell(settings, text, "warning")
     if settings.environment == "test":
-        print("note: ENVIRONMENT is test, so nothing served here counts in the CMS usage report", file=sys.stderr)
+        launcher.tell(settings, "ENVIRONMENT is test, so nothing served here counts in the CMS usage report")
     elif not base_url.startswith("https://"):
-        print(f"warning: BASE_URL is {base_url}; members' data belongs behind https", file=sys.stderr)
-    launcher.run(host, port, workers, settings.trusted_proxies)
+        launcher.tell(settings, f"BASE_URL is {base_url}; members' data belongs behind https", "warning")
+    raise typer.Exit(launcher.run(host, port, workers, settings))
 
 
 @app.command()
@@ -165,6 +167,9 @@ def _readable(paths: list[Path]) -> None:
         raise CommandError(f"{', '.join(map(str, paths))}: no such file or directory")
 
 
+app.command()(backup)
+app.command()(restore)
+app.command()(doctor)
 app.command()(endpoint)
 app.command()(generate)
 app.command()(loadtest)

@@ -22,6 +22,7 @@ from server.authorization.enrolment import entitlement, today
 from server.authorization.grant_errors import GRANT_ENDED, SIGNED_OUT
 from server.authorization.keys import ALGORITHM
 from server.settings import Settings
+from server.storage.account_store import SOME_LIVE_GRANTS
 from server.storage.authorization_store import (
     ACCESS_TOKEN_BY_HASH,
     END_GRANT,
@@ -219,6 +220,13 @@ def end_grant(
         transaction.execute(FORGET_REFRESH_TOKENS, {"grant": grant.id, "end": now + REMEMBERED})
         transaction.record(grant.event("revocation", interaction, reason))
     return ended
+
+
+def end_some_grants(transaction: RecordingTransaction, settings: Settings, reason: str, most: int = 1000) -> int:
+    """End so many of the grants in force, whosesoever they are; answer how many, 0 when none is left."""
+    values = {"moment": clock.now_microseconds(), "most": most}
+    found = [find_grant(transaction, settings, row.id) for row in transaction.all(SOME_LIVE_GRANTS, values)]
+    return sum(end_grant(transaction, grant, "operator", reason) for grant in found if grant is not None)
 
 
 def end_online_grants(transaction: RecordingTransaction, settings: Settings, session_hash: bytes) -> int:

@@ -139,6 +139,10 @@ LIVE_GRANTS_OF_ACCOUNT = select(GRANT.c.id, GRANT.c.patient).where(
     GRANT.c.account == _ACCOUNT, GRANT.c.ended_at.is_(None), GRANT.c.expires_at > _NOW
 )
 """What an account allowed and is in force, its code exchanged or not. Values: account, moment."""
+SOME_LIVE_GRANTS = (
+    select(GRANT.c.id).where(GRANT.c.ended_at.is_(None), GRANT.c.expires_at > _NOW).limit(bindparam("most"))
+)
+"""Whatever is in force, some of it. Values: moment, most."""
 
 # -- what they may do beyond a member's own matters --------------------------------------------------------------------
 

@@ -80,6 +80,11 @@ def is_served(database: Database) -> bool:
     }
 
 
+def knows(revision: str) -> bool:
+    """Whether a revision is one of this version of the server, so that its schema can be brought up to date."""
+    return any(script.revision == revision for script in _scripts().walk_revisions())
+
+
 def draft(message: str) -> None:
     """Write the next revision: what is missing from the end of the history to ``schema.py``. For a developer to read and mend."""
     with TemporaryDirectory() as directory:

@@ -1,4 +1,4 @@
-"""Faults under load: the database goes away, a worker is killed, the disk is full, the clock is stepped; what apps receive meanwhile.
+"""Under load: the database goes away, a worker is killed, the disk is full, the clock is stepped, a backup is taken; what apps receive.
 
 https://hl7.org/fhir/R4/http.html#Status-Codes - for each fault: only 503 with Retry-After, or successes perhaps after another try; never
 another member's records; every answer in the ledger once; all well again within ten seconds.
@@ -21,19 +21,26 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, make_url
 
 from loadtests.processes import PostgreSQL, postgresql_server
 from server import clock
 from server.authorization.accounts import add_account
+from server.metrics.usage_report import usage_report
+from server.settings import Settings
 from server.storage import migrate
+from server.storage.backup import back_up, restore
 from server.storage.database import Database
+from server.storage.ledger_anchors import rows_in_chain_order
+from server.storage.ledger_verification import verify
 from server.storage.schema import METADATA
+from tests.asgi import served
 from tests.factories import (
     DAY,
     EVERYTHING,
     coverage,
     explanation_of_benefit,
+    ledger_rows,
     organization,
     patient,
     record,
@@ -42,6 +49,7 @@ from tests.factories import (
 )
 from tests.journeys.steady_load import RECOVERY, Member, SteadyLoad, resources
 from tests.lasting import settings_of
+from tests.postgresql_programs import path_with_programs
 from tests.serving import Server, serving
 from tests.stepped_clock import FACTORY, SteppedClock
 
@@ -76,6 +84,12 @@ def records(id: str) -> list[dict[str, Any]]:
     """All records of a member."""
     claims = [explanation_of_benefit(f"{id}-{number}", f"Patient/{id}") for number in range(CLAIMS)]
     return [patient(id), coverage(f"{id}-coverage", record("Patient", id)), *claims]
+
+
+def fill(database: Database, settings: Settings) -> None:
+    """Load the members' records."""
+    store(database, settings, [organization("payer"), organization("hospital")])
+    store(database, settings, [one for id in MEMBERS for one in records(id)])
 
 
 def member(database: Database, server: Server, id: str) -> Member:
@@ -132,8 +146,7 @@ def payer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         settings = settings_of(url)
         database = Database(settings)
         migrate.upgrade(database)
-        store(database, settings, [organization("payer"), organization("hospital")])
-        store(database, settings, [one for id in MEMBERS for one in records(id)])
+        fill(database, settings)
         stepped = SteppedClock(folder / "offset")
         more = stepped.settings | {"RATE_LIMIT_PER_MINUTE": "0"}
         with serving(url, folder / "server.log", 2, more, FACTORY) as server:
@@ -233,6 +246,55 @@ def full_disk(payer: Payer) -> Iterator[None]:
         yield
         connection.execute("DROP TRIGGER full_disk ON ledger")
         connection.execute("DROP FUNCTION full_disk")
+
+
+def test_a_backup_taken_meanwhile_gives_the_same_answers_elsewhere(payer: Payer, tmp_path: Path) -> None:
+    load, file = payer.load(), tmp_path / "backup"
+    settings = payer.database.settings
+
+    def back_up_now() -> None:
+        back_up(settings, file, lambda *_: None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path_with_programs())
+        load.during(back_up_now)
+        load.check(payer.database)
+        assert set(load.statuses) == {200, 404}
+        assert (load.broken, load.refreshes_put_off) == (0, 0)
+        later = token(payer.database, "anna").text
+        elsewhere = settings.model_copy(update={"database_url": another_database(payer, tmp_path)})
+        assert restore(elsewhere, file, lambda *_: None) == migrate.head()
+    with served(elsewhere) as application:
+        for app in load.members:
+            for target, expected in app.expected.items():
+                reply = application.get(target, app.token)
+                assert reply.status == (404 if expected is None else 200)
+                assert expected is None or resources(reply.json) == expected
+        assert application.get("Patient/anna", later).status == 401, "a token of after the backup is not there"
+    other = Database(elsewhere)
+    kept = {row.request_id for row in ledger_rows(other)}
+    with other.reading() as transaction:
+        assert verify(transaction.all(rows_in_chain_order())) == []
+    assert {id for id, status, at, _ in load.received if at < load.begun and status != 503} <= kept
+    assert any(id not in kept for id, *_ in load.received), "apps were served after the backup too"
+    assert report(other) == report(payer.database)
+    other.engine.dispose()
+
+
+def another_database(payer: Payer, folder: Path) -> str:
+    """The URL of a database that is empty or absent."""
+    if payer.postgres is None:
+        return f"sqlite:///{folder / 'elsewhere.db'}"
+    with psycopg.connect(payer.postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE elsewhere")
+    return make_url(payer.postgres.url).set(database="elsewhere").render_as_string(hide_password=False)
+
+
+def report(database: Database) -> list[object]:
+    """The usage report's figures: whose data went to an app, and how often; not how many answers it took."""
+    content = usage_report(database, database.settings, year=clock.now().year).content()
+    assert content["organisation"]["measures"]["unique-patients"] == len(MEMBERS)
+    return [content["organisation"], content["reporting_units"], content["by_month"]]
 
 
 def test_when_the_clock_is_stepped_tokens_are_what_its_time_says(payer: Payer) -> None:
