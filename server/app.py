@@ -5,14 +5,16 @@ https://asgi.readthedocs.io/ - requests below /fhir never enter the framework's 
 
 import asyncio
 import gc
+import logging
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI
 
-from server import __version__
+from server import __version__, lifecycle
 from server.authorization import routes as authorization
 from server.authorization.discovery import (
     AUTHORIZATION_SERVER_METADATA,
@@ -24,7 +26,9 @@ from server.authorization.keys import secret_key
 from server.authorization.registration import Registrations
 from server.authorization.registration_routes import create_registration_router
 from server.fhir.application import FHIRApplication
+from server.fhir.observed import ObservedFHIRApplication
 from server.fhir.routing import Receive, Scope, Send
+from server.figures import Figures
 from server.metrics.compliance import LatestCompliance
 from server.pages import (
     access_history_page,
@@ -40,10 +44,14 @@ from server.pages import (
     try_page,
 )
 from server.pages.nothing_here import answer_for_nothing
+from server.pages.web_requests import WebRequests
+from server.pages.worker_figures import WorkerFigures
 from server.settings import Settings
 from server.storage.database import Database
 from server.storage.ledger import EventLedger
 from server.storage.ledger_partitions import keep_ahead
+from server.storage.timed_database import TimedDatabase
+from server.tracing import Tracer
 
 FHIR = "/fhir"
 BELOW_FHIR = FHIR + "/"
@@ -51,6 +59,9 @@ DOCUMENTS = frozenset((SMART_CONFIGURATION, OPENID_CONFIGURATION))
 """Below the FHIR base, and yet the authorization server's."""
 METADATA_OF_ISSUER = AUTHORIZATION_SERVER_METADATA.removesuffix(FHIR)
 """In front of the issuer's whole path: https://www.rfc-editor.org/rfc/rfc8414#section-3.1"""
+EXPORTS_SECONDS, FLUSH_SECONDS, SPANS_SECONDS = 0.5, 0.5, 3.0
+"""What exports get at least to come to the end of their step, and spans at least, and at most, to be sent."""
+_LOG = logging.getLogger(__name__)
 
 
 class Application:
@@ -61,9 +72,18 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.database = Database(settings)
+        endpoint = settings.otel_exporter_otlp_endpoint
+        is_timed = settings.server_timing or endpoint is not None
+        self.figures = Figures(settings.metrics_directory) if settings.metrics_token is not None else None
+        self.tracer = Tracer(endpoint, __version__) if endpoint is not None else None
+        self.database = TimedDatabase(settings) if is_timed else Database(settings)
         self.ledger = EventLedger(self.database)
-        self.fhir = FHIRApplication(self.database, settings, secret_key(settings), oauth_uris(settings))
+        fhir_class = ObservedFHIRApplication if is_timed else FHIRApplication
+        self.fhir = fhir_class(
+            self.database, settings, secret_key(settings), oauth_uris(settings), figures=self.figures
+        )
+        if isinstance(self.fhir, ObservedFHIRApplication):
+            self.fhir.tracer = self.tracer
         self.web = FastAPI(
             title=f"{settings.payer_name} Patient Access API",
             version=__version__,
@@ -84,9 +104,11 @@ class Application:
         self.web.include_router(prior_authorization_pages.create_router(self.database, settings))
         latest = LatestCompliance(self.database, settings)
         self.web.include_router(compliance.create_router(self.database, settings, latest))
-        self.web.include_router(prometheus.create_router(settings, latest))
+        if self.figures is not None:
+            self.web.include_router(prometheus.create_router(self.database, settings, latest, self.figures))
         self.web.include_router(health.create_router(self.database, settings))
         self.web.include_router(openapi.create_router(self.web.routes, settings))
+        self._web = WebRequests(self.web, settings, self.figures, self.tracer)
         self._prefix = urlsplit(settings.base_url).path
 
     @asynccontextmanager
@@ -95,16 +117,29 @@ class Application:
         # What is loaded now stays: the garbage collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        partitions = None if self.database.is_sqlite else asyncio.create_task(keep_ahead(self.database))
-        self.fhir.export_runner.start()
+        tasks = [] if self.database.is_sqlite else [asyncio.create_task(keep_ahead(self.database))]
+        exports = self.fhir.export_runner
+        if self.figures is not None:
+            own = WorkerFigures(self.figures, self.database, lambda: exports.running)
+            tasks.append(asyncio.create_task(own.keep()))
+        exports.start()
+        _LOG.info("serving %s as process %d", self.settings.base_url, os.getpid(), extra={"event": "started"})
         try:
             yield
         finally:
-            await self.fhir.export_runner.stop()
-            if partitions is not None:
-                partitions.cancel()
+            await exports.stop(lifecycle.seconds_left(EXPORTS_SECONDS))
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            await self.fhir.ledger.flushed()
             await self.database.close()
             self.database.engine.dispose()
+            if self.tracer is not None:
+                self.tracer.close(min(SPANS_SECONDS, lifecycle.seconds_left(FLUSH_SECONDS)))
+            if self.figures is not None:
+                self.figures.close()
+            _LOG.info("process %d has ended", os.getpid(), extra={"event": "stopped"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """FHIR paths to the FHIR API, everything else, and the documents below /fhir/.well-known, to FastAPI."""
@@ -114,7 +149,7 @@ class Application:
         if (path.startswith(BELOW_FHIR) or path == FHIR) and path not in DOCUMENTS and scope["type"] == "http":
             await self.fhir(scope, receive, send)
         else:
-            await self.web(scope, receive, send)
+            await self._web(scope, receive, send)
 
     def _below_prefix(self, scope: Scope, path: str) -> tuple[Scope, str]:
         """The request as if BASE_URL had no path."""

@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/settings.md, computed from what they describe. ``make docs`` rewrites them.
+"""The tables of README.md, docs/settings.md and docs/observability.md, computed from what they describe. ``make docs`` rewrites them.
 
 Each table stands between ``<!-- name -->`` and ``<!-- /name -->``; a test fails when one lags.
 """
@@ -17,6 +17,7 @@ from server.specification.registry import RESOURCES
 
 ROOT = Path(__file__).parents[1]
 README, SETTINGS_PAGE = ROOT / "README.md", ROOT / "docs" / "settings.md"
+METRICS_PAGE = ROOT / "docs" / "observability.md"
 OWNER = {
     MembershipKind.SELF: "is the member",
     MembershipKind.DIRECTORY: "everyone (directory)",
@@ -98,6 +99,19 @@ def commands_table() -> str:
     return "\n".join(rows)
 
 
+def metrics_table() -> str:
+    """Every metric of /metrics: its name, kind and labels, what it says."""
+    from server.figures import GAUGE, METRICS
+    from server.pages.prometheus import ASKED
+
+    rows = ["| Metric | Kind | Labels | What it says |", "|---|---|---|---|"]
+    for metric in (*METRICS, *ASKED):
+        of_worker = ("worker",) if metric in METRICS and metric.kind == GAUGE else ()
+        labels = ", ".join(f"`{label}`" for label in (*metric.labels, *of_worker))
+        rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {_cell(metric.help)} |")
+    return "\n".join(rows)
+
+
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
@@ -107,8 +121,13 @@ TABLES: dict[str, Callable[[], str]] = {
     "resources": resources_table,
     "exceptions": exceptions_table,
     "commands": commands_table,
+    "metrics": metrics_table,
 }
-PLACES: dict[Path, tuple[str, ...]] = {README: ("resources", "exceptions", "commands"), SETTINGS_PAGE: ("settings",)}
+PLACES: dict[Path, tuple[str, ...]] = {
+    README: ("resources", "exceptions", "commands"),
+    SETTINGS_PAGE: ("settings",),
+    METRICS_PAGE: ("metrics",),
+}
 """Which tables stand in which file."""
 
 

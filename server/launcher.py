@@ -7,6 +7,9 @@ import importlib.util
 import os
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -29,11 +32,22 @@ def local_base_url(host: str, port: int) -> str:
     return f"http://{name}:{port}"
 
 
+def tell(settings: "Settings", text: str, level: str = "info") -> None:
+    """Write to standard error what somebody who starts the server should know, as the server's log is written."""
+    from server import logs
+
+    print(logs.line(settings.log_format, level, text, "starting"), file=sys.stderr)
+
+
 def check(settings: "Settings", host: str, port: int) -> None:
     """Raises LaunchError when the server would not start, or would start to do harm."""
     for module in ("uvloop", "httptools"):
         if importlib.util.find_spec(module) is None:
             raise LaunchError(f"{module} is missing, and without it requests stall: pip install {module}")
+    if settings.otel_exporter_otlp_endpoint is not None:
+        from server.tracing import check_installed
+
+        check_installed()
     if settings.environment == "production" and settings.secret_key is None:
         raise LaunchError("SECRET_KEY is not set; a production deployment needs one of at least 32 characters")
     if settings.reporting_units_file is not None:
@@ -42,10 +56,9 @@ def check(settings: "Settings", host: str, port: int) -> None:
         rows = read_unit_rows(settings.reporting_units_file)  # raises what is wrong with it
         lines = {row.unit.line_of_business for row in rows} - set(settings.served_lines_of_business)
         if lines:
-            told = f"members of {', '.join(sorted(lines))} get no access; see SERVED_LINES_OF_BUSINESS"
-            print(f"note: {told}", file=sys.stderr)
+            tell(settings, f"members of {', '.join(sorted(lines))} get no access; see SERVED_LINES_OF_BUSINESS")
     if settings.environment == "production" and settings.former_members == "allow":
-        print("warning: FORMER_MEMBERS is allow: members whose coverage has ended keep API access", file=sys.stderr)
+        tell(settings, "FORMER_MEMBERS is allow: members whose coverage has ended keep API access", "warning")
     from server.authorization.brands import brands
 
     brands(settings)  # raises what is wrong with them
@@ -58,7 +71,7 @@ def check(settings: "Settings", host: str, port: int) -> None:
 
         for policy in read_policies(settings.sensitivity_policies_file):  # raises what is wrong with it
             if MEMBER in policy.audience:
-                print(f"warning: the policy {policy.slug} withholds records from members themselves", file=sys.stderr)
+                tell(settings, f"the policy {policy.slug} withholds records from members themselves", "warning")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,15 +93,18 @@ def serve_instead(host: str, port: int, workers: int, environment: dict[str, str
     )
 
 
-def run(host: str, port: int, workers: int, trusted_proxies: tuple[str, ...] = ()) -> None:
-    """Serve until a signal arrives. Settings travel to the workers in the environment.
+def run(host: str, port: int, workers: int, settings: "Settings") -> int:
+    """Serve until a signal arrives; the exit code. Settings travel to the workers in the environment.
 
-    Of a client's address only what ``trusted_proxies`` say in X-Forwarded-For is believed.
+    Of a client's address only what TRUSTED_PROXIES say in X-Forwarded-For is believed.
     """
     import uvicorn
 
-    uvicorn.run(
-        "server.app:create_app",
+    from server import logs, supervision
+
+    logs.configure(settings.log_format)
+    config = uvicorn.Config(
+        "server.supervision:create_worker",
         factory=True,
         host=host,
         port=port,
@@ -96,11 +112,23 @@ def run(host: str, port: int, workers: int, trusted_proxies: tuple[str, ...] = (
         loop="uvloop",
         http="server.fhir.http_protocol:HTTPProtocol",
         ws="none",
-        log_level="warning",
+        log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=list(trusted_proxies),
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_keep_alive=65,
-        timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    with _directory_of_figures(settings):
+        return supervision.run(config, settings)
+
+
+@contextmanager
+def _directory_of_figures(settings: "Settings") -> Iterator[None]:
+    """Where the workers keep what they count, if anybody may read it: a directory of their own, unless a setting names one."""
+    if settings.metrics_token is None or settings.metrics_directory is not None:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="patient-access-figures-") as directory:
+        os.environ["METRICS_DIRECTORY"] = directory
+        yield

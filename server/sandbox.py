@@ -80,6 +80,7 @@ def _environment(host: str, port: int) -> dict[str, str]:
     defaults = {
         "BASE_URL": launcher.local_base_url(host, port),
         "REPORTING_UNITS_FILE": str(units),
+        "LOG_FORMAT": "text",
     }
     fixed = {"ENVIRONMENT": "test", "SANDBOX_FILE": str(MANIFEST)}
     return {name: os.environ.get(name) or value for name, value in defaults.items()} | fixed

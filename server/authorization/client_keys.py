@@ -46,6 +46,8 @@ _LOG = logging.getLogger(__name__)
 class KeySetError(Exception):
     """A key set that cannot be had or read; the message says why, and holds nothing of its contents."""
 
+    fit_for_the_log = True
+
 
 @lru_cache(maxsize=256)
 def usable_keys(document: str) -> KeySet:

@@ -20,9 +20,13 @@ FETCHES_AT_A_TIME = 12
 class ProviderUnavailableError(Exception):
     """The provider does not answer, or answers with something that is no answer; the message holds no secret."""
 
+    fit_for_the_log = True
+
 
 class ProviderAnswerError(Exception):
     """The provider's answer does not let anybody in; the message says why and holds no secret and no claim's value."""
+
+    fit_for_the_log = True
 
 
 class ProviderNetwork:

@@ -3,17 +3,18 @@
 https://hl7.org/fhir/R4/http.html and https://www.rfc-editor.org/rfc/rfc9110
 """
 
-import os
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from server import logs
 from server.authorization.access import Access
 from server.fhir.negotiation import compressed
+from server.fhir.routing import Request
 from server.fhir.stream import Stream
+from server.tracing import NOWHERE, Origin
 
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
-_STANDARD_OUTPUT = 1
 _WITHOUT_LENGTH = (204, 304)
 """Statuses whose answers have no body, so that a Content-Length would be wrong (RFC 9110 section 8.6)."""
 _CORRELATION = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -77,16 +78,18 @@ def headers_of(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 async def respond(
-    request_id: str,
-    method: str,
-    request_headers: Mapping[bytes, bytes],
+    request: Request,
     answer: Answer,
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
     *,
-    log: bool,
+    log: str,
+    seconds: float,
+    came: Origin = NOWHERE,
     always: Headers = (),
 ) -> None:
-    """Send an answer and write its log line. ``always``: headers that this deployment adds to every answer."""
+    """Send an answer and write its log line. ``always``: headers that this deployment adds to every answer; ``log``: how the line is
+    written, '' not at all; ``seconds``: how long the answer took; ``came``: what a trusted proxy said of the request."""
+    request_id, method, request_headers = request.id, request.method, request.headers
     body = answer.body
     headers: list[tuple[bytes, bytes]] = [(b"x-request-id", request_id.encode()), *_ALWAYS, *always]
     if answer.stream is not None:
@@ -106,10 +109,10 @@ async def respond(
         headers += cross_origin(method)
     headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
     if log:
-        line = f'{{"request_id":"{request_id}","method":"{method}","status":{answer.status},' + (
-            f'"interaction":"{answer.interaction}","type":"{answer.resource_type}","bytes":{length}}}\n'
+        logs.answered(
+            *(log, request_id, method, answer.status, answer.interaction, answer.resource_type, length, seconds),
+            *(came.request_id, came.trace_id),
         )
-        os.write(_STANDARD_OUTPUT, line.encode())
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if answer.stream is not None and method != "HEAD":
         await answer.stream.send_to(send, request_id)

@@ -4,6 +4,8 @@ https://hl7.org/fhir/R4/http.html - every answer to an authenticated request is 
 """
 
 import logging
+from collections.abc import Awaitable
+from time import perf_counter
 from typing import Any
 
 from server.authorization.access import (
@@ -37,6 +39,7 @@ from server.fhir.public_metadata import PublicMetadata
 from server.fhir.representation import WHOLE, Representation, presentation, pretty
 from server.fhir.routing import Receive, Request, Route, Scope, Send, route
 from server.fhir.withholding import detail as withheld_detail
+from server.figures import Figures
 from server.settings import Settings
 from server.specification.audit import AUDIT_TYPES
 from server.specification.definition import (
@@ -53,6 +56,7 @@ from server.specification.operations import DOCREF, EVERYTHING, EXPORT
 from server.storage.database import Database, DatabaseUnavailableError
 from server.storage.ledger import AnswerLedger, LedgerEvent
 from server.storage.permits import Permits
+from server.tracing import FROM_PROXY, NOWHERE, Origin, origin
 
 TOKEN_REFUSED = {
     UNKNOWN: error_codes.TOKEN_UNKNOWN,
@@ -70,12 +74,22 @@ logger = logging.getLogger("patient_access.fhir")
 class FHIRApplication:
     """The ASGI application at ``/fhir``. Call ``database.open()`` in the event loop before the first request."""
 
+    ledger_class = AnswerLedger
+
     def __init__(
-        self, database: Database, settings: Settings, secret: bytes, metadata: dict[str, Any], prefix: str = "/fhir"
+        self,
+        database: Database,
+        settings: Settings,
+        secret: bytes,
+        metadata: dict[str, Any],
+        prefix: str = "/fhir",
+        figures: Figures | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
-        self._ledger = AnswerLedger(database)
+        self._figures = figures
+        self._log = settings.log_format if settings.log_requests else ""
+        self.ledger = self._ledger = self.ledger_class(database, figures)
         self._permits = Permits(settings.rate_limit_per_minute)
         cursors = CursorCipher(secret)
         self._interactions = Interactions(database, settings, cursors)
@@ -96,13 +110,22 @@ class FHIRApplication:
         try:
             answer = await self._answer(request)
         except DatabaseUnavailableError:
-            logger.exception("request %s: the database did not answer", request.id)
+            logger.exception("the database did not answer", extra={"request_id": request.id})
             answer = self._error(_database_unavailable())
         except Exception:
-            logger.exception("request %s failed", request.id)
+            logger.exception("a request failed", extra={"request_id": request.id})
             answer = self._error(_server_error(request.id))
-        log = self._settings.log_requests
-        await respond(request.id, request.method, request.headers, answer, send, log=log, always=self._always)
+        came = (
+            origin(request.header(b"x-request-id"), request.header(b"traceparent")) if FROM_PROXY in scope else NOWHERE
+        )
+        await self._send(request, answer, came, send)
+
+    def _send(self, request: Request, answer: Answer, came: Origin, send: Send) -> Awaitable[None]:
+        """Send an answer: the one place where requests are counted and written to the log."""
+        seconds = perf_counter() - request.began
+        if self._figures is not None:
+            self._figures.answered(answer.interaction, answer.resource_type, answer.status, seconds)
+        return respond(request, answer, send, log=self._log, seconds=seconds, came=came, always=self._always)
 
     async def _answer(self, request: Request) -> Answer:
         if request.method == "OPTIONS":
@@ -256,9 +279,9 @@ class FHIRApplication:
     def _failure(self, request_id: str, error: Exception) -> Answer:
         """503 while the database does not answer or cannot store the ledger row, 500 for a mistake of ours; both logged."""
         if isinstance(error, DatabaseUnavailableError):
-            logger.error("request %s: the database is not available: %s", request_id, error)
+            logger.error("the database is not available: %s", error, extra={"request_id": request_id})
             return self._error(_database_unavailable())
-        logger.error("request %s failed", request_id, exc_info=error)
+        logger.error("a request failed", exc_info=error, extra={"request_id": request_id})
         return self._error(_server_error(request_id))
 
 

@@ -47,12 +47,17 @@ class ExportRunner:
         self._stopped.clear()
         self._looking = asyncio.get_running_loop().create_task(self._look_now_and_then())
 
-    async def stop(self) -> None:
-        """Let every job come to the end of its step, and leave them to others."""
+    @property
+    def running(self) -> int:
+        """How many jobs are written here, or wait for their turn."""
+        return len(self._tasks)
+
+    async def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Let every job come to the end of its step, within so many seconds, and leave them to others."""
         self._stopped.set()
         tasks = [*self._tasks.values(), *([self._looking] if self._looking is not None else [])]
         if tasks:
-            await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            await asyncio.wait(tasks, timeout=seconds)
         if not self._has_written:
             return
         try:

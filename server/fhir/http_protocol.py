@@ -8,10 +8,11 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from server import lifecycle
 from server.fhir import error_codes
 from server.fhir.answer import FHIR_JSON
+from server.fhir.connection_end import EndingProtocol
 from server.fhir.http_cycle import Cycle
 from server.fhir.outcomes import FHIRError, Outcomes
 from server.settings import Settings
@@ -26,10 +27,9 @@ def _outcomes() -> Outcomes:
     return Outcomes(Settings())  # those of the environment, as the application of a worker has them
 
 
-class HTTPProtocol(HttpToolsProtocol):
+class HTTPProtocol(EndingProtocol):
     """uvicorn's protocol, with this server's errors and a limit to the head of a request."""
 
-    _in_head = False
     _received = 0
     _idle_since = 0.0
     """When the last answer was complete, by the loop's clock; 0: a request is under way."""
@@ -38,7 +38,7 @@ class HTTPProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._in_head, self._received = True, 0
+        self._received = 0
 
     def on_headers_complete(self) -> None:
         """Its head is complete: the application is called, or will be when what was asked before on this connection is answered."""
@@ -62,7 +62,7 @@ class HTTPProtocol(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            keep_alive=version != "1.0" and self.parser.should_keep_alive() and not lifecycle.is_ending(),
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html and https://hl7.org/fhir/R4/operations.html
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -48,9 +49,10 @@ _ESCAPED = re.compile(r"[\\,|$]")
 class Request:
     """One request, taken apart as far as every interaction needs it."""
 
-    __slots__ = ("headers", "id", "method", "pairs", "path", "receive")
+    __slots__ = ("began", "headers", "id", "method", "pairs", "path", "receive")
 
     def __init__(self, scope: Scope, receive: Receive, prefix: int) -> None:
+        self.began = perf_counter()
         self.id = new_request_id()
         self.method: str = scope["method"]
         self.path: str = scope["path"][prefix:].strip("/")

@@ -48,7 +48,7 @@ class Stream:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except (StreamBrokenError, DatabaseUnavailableError) as error:
-            _LOG.error("request %s broke off: %s", request_id, error)
+            _LOG.error("an answer broke off: %s", error, extra={"request_id": request_id})
         finally:
             gone.cancel()
             with suppress(asyncio.CancelledError):

@@ -6,7 +6,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from server import clock
@@ -20,7 +20,7 @@ from server.metrics.usage_document import InconsistentReportError, UsageReport
 from server.metrics.usage_report import usage_report
 from server.settings import Settings
 from server.storage.database import Database
-from server.storage.ledger_figures import last_anchored_at, rows_since
+from server.storage.ledger_figures import last_anchored_at, rows_behind, rows_since
 from server.storage.rollups import RowsDroppedError
 
 MINUTE = 60_000_000
@@ -30,11 +30,15 @@ MINUTE = 60_000_000
 @dataclass(frozen=True, slots=True)
 class LedgerToday:
     """The ledger as it is: its health, how many rows the local day that is running has, and when its last period was anchored (0: none
-    was)."""
+    was). ``rows_not_anchored`` (a million stands for more), the oldest of them written at ``not_anchored_since``; the oldest day that is
+    over and not rolled up ended at ``not_rolled_up_since``; 0 where there is none."""
 
     health: LedgerHealth
     rows_today: int
     anchored_at: int
+    rows_not_anchored: int
+    not_anchored_since: int
+    not_rolled_up_since: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,15 @@ def compliance(database: Database, settings: Settings) -> Compliance:
         problems.append(f"The clocks of prior authorizations cannot be read: {error}.")
     with database.reading() as transaction:
         whole = health(transaction, settings)
-        ledger = LedgerToday(whole, rows_since(transaction, midnight), last_anchored_at(transaction))
+        rows_not_anchored, not_anchored_since = rows_behind(transaction, whole.anchored_until)
+        ledger = LedgerToday(
+            health=whole,
+            rows_today=rows_since(transaction, midnight),
+            anchored_at=last_anchored_at(transaction),
+            rows_not_anchored=rows_not_anchored,
+            not_anchored_since=not_anchored_since,
+            not_rolled_up_since=_end_of(whole.oldest_not_rolled_up, settings),
+        )
         reports = tuple(listed(transaction))
     return Compliance(
         environment=environment,
@@ -101,6 +113,14 @@ def compliance(database: Database, settings: Settings) -> Compliance:
         reports=reports,
         problems=tuple(problems),
     )
+
+
+def _end_of(day: str, settings: Settings) -> int:
+    """The end of a local day in microseconds, 0 of none."""
+    if not day:
+        return 0
+    after = date.fromisoformat(day) + timedelta(days=1)
+    return clock.to_microseconds(datetime(after.year, after.month, after.day, tzinfo=settings.time_zone))
 
 
 class LatestCompliance:

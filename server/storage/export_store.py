@@ -6,9 +6,10 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html - a worker writes only while t
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Table, and_, bindparam, delete, or_, select, update
+from sqlalchemy import Table, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from server import clock
 from server.storage.database import DatabaseUnavailableError, Transaction
 from server.storage.export_schema import ExportChunk, ExportFile, ExportJob, ExportReference
 
@@ -245,3 +246,11 @@ def prune(transaction: Transaction, job: str) -> bool:
     for statement in _FORGET:
         transaction.execute(statement, {"job": job})
     return True
+
+
+_OPEN_JOBS = select(func.count()).where(JOB.c.status == RUNNING, JOB.c.expires_at > bindparam("moment"))
+
+
+def open_jobs(transaction: Transaction) -> int:
+    """How many jobs are not written to their end."""
+    return int(transaction.scalar(_OPEN_JOBS, {"moment": clock.now_microseconds()}))

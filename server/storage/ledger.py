@@ -11,12 +11,14 @@ from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from operator import itemgetter
 from random import getrandbits
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import insert
 
 from server import clock
+from server.figures import LEDGER_COMMIT_SECONDS, LEDGER_FAILURES, LEDGER_ROWS, Figures
 from server.storage.database import Database, Transaction
 from server.storage.schema import LedgerRow
 
@@ -98,8 +100,9 @@ class _Chain:
 class AnswerLedger:
     """The FHIR API's writer: requests running at the same time share a commit. One per process, used in its event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, figures: Figures | None = None) -> None:
         self._database = database
+        self._figures = figures
         self._chain = _Chain()
         self._flushing: asyncio.Task[None] | None = None
         self._events: list[tuple[LedgerEvent, int, asyncio.Future[None]]] = []
@@ -112,6 +115,11 @@ class AnswerLedger:
         if self._flushing is None:
             self._flushing = loop.create_task(self._flush())
         await done
+
+    async def flushed(self) -> None:
+        """Return when nothing waits for a commit."""
+        if self._flushing is not None:
+            await asyncio.wait((self._flushing,))
 
     async def _flush(self) -> None:
         try:
@@ -127,10 +135,13 @@ class AnswerLedger:
             self._flushing = None
 
     async def _commit(self, events: list[tuple[LedgerEvent, int, asyncio.Future[None]]]) -> None:
+        began = perf_counter()
         try:
             rows = [self._chain.extend(event, at) for event, at, _ in events]
             await self._database.write(INSERT, rows)
         except BaseException as error:
+            if self._figures is not None:
+                self._figures.add(LEDGER_FAILURES, amount=len(events))
             # Whether an interrupted commit took place is unknown: nothing may be chained behind it.
             self._chain = _Chain()
             for _, _, done in events:
@@ -142,6 +153,9 @@ class AnswerLedger:
         for _, _, done in events:
             if not done.done():
                 done.set_result(None)
+        if self._figures is not None:
+            self._figures.observe(LEDGER_COMMIT_SECONDS, perf_counter() - began)
+            self._figures.add(LEDGER_ROWS, amount=len(events))
 
 
 class EventLedger:

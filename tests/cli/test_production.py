@@ -1,5 +1,7 @@
 """45 CFR 164.312 and RFC 9700: a production deployment with default keys, open addresses or the sandbox's people does not start."""
 
+import json
+
 import pytest
 from pydantic import SecretStr
 
@@ -59,13 +61,15 @@ def test_a_production_deployment_with_a_default_key_does_not_start_and_a_test_on
     assert stopped.code == 2
     assert "SECRET_KEY" in stopped.err
     served: list[tuple[object, ...]] = []
-    monkeypatch.setattr("server.launcher.run", lambda *arguments: served.append(arguments))
+    monkeypatch.setattr("server.launcher.run", lambda *arguments: served.append(arguments) or 0)
     warned = patient_access(
         "serve", "--port", "45871", SECRET_KEY="changeme" * 5, ENVIRONMENT="test", TRUSTED_PROXIES="10.0.0.0/8"
     )
     assert (warned.code, len(served)) == (0, 1)
-    assert served[0][-1] == ("10.0.0.0/8",)
-    assert "warning: SECRET_KEY" in warned.err
+    (settings,) = (one for one in served[0] if isinstance(one, Settings))
+    assert settings.trusted_proxies == ("10.0.0.0/8",)
+    lines = [json.loads(line) for line in warned.err.splitlines()]
+    assert [line["level"] for line in lines if line["message"].startswith("SECRET_KEY")] == ["warning"]
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)

@@ -253,7 +253,7 @@ def test_gauges_name_no_app_and_no_member(database: Database, settings: Settings
     with clock.set_to(NOW), TestClient(create_app(told), base_url=settings.base_url) as web:
         text = web.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
     labels = {name for family in text_string_to_metric_families(text) for one in family.samples for name in one.labels}
-    assert labels == {"year", "environment", "section"}
+    assert labels == {"year", "environment", "section", "worker", "generation", "version"}
     assert "An app" not in text
 
 
