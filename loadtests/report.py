@@ -114,7 +114,7 @@ class Bar:
 
 def _bars(steps: Sequence[StepFigures]) -> list[Bar]:
     longest = max((step.p95 for step in steps), default=0) or 1
-    scale = (CHART_WIDTH - 330) / longest
+    scale = (CHART_WIDTH - 350) / longest
     return [Bar(step, 22 * n, step.p50 * scale, step.p95 * scale) for n, step in enumerate(steps) if step.requests]
 
 

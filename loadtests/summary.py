@@ -107,6 +107,8 @@ def _over_time(measured: Measurements) -> Sequence[tuple[float, float]]:
     if not measured.seconds:
         return []
     first, last = min(measured.seconds), max(measured.seconds)
+    if last - first > 2:
+        last -= 1  # the last second was not a whole one
     width = max(1, -(-(last - first + 1) // CHART_POINTS))
     return [
         (float(start - first), sum(measured.seconds[start + n] for n in range(width)) / width)
