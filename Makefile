@@ -46,9 +46,10 @@ var/conformance/classes/Validate.class: $(VALIDATOR)/Validate.java var/conforman
 
 evidence: .venv/.test
 	@missed=0; \
-	$(BIN)/python -m loadtests.hot_path --output docs/evidence/hot_path.md || missed=$$?; \
-	$(BIN)/python -m loadtests.hot_path --postgresql --output docs/evidence/hot_path_postgresql.md || missed=$$?; \
+	$(BIN)/python -m loadtests.hot_path --profile --output docs/evidence/hot_path.md || missed=$$?; \
+	$(BIN)/python -m loadtests.hot_path --postgresql --profile --output docs/evidence/hot_path_postgresql.md || missed=$$?; \
 	$(BIN)/python -m loadtests.hot_path --beside tests.without_ledger:create_app --output docs/evidence/ledger_cost.md || missed=$$?; \
+	$(BIN)/python -m loadtests.hot_path --beside tests.without_token_check:create_app --goal 0.9 --output docs/evidence/token_check_cost.md || missed=$$?; \
 	$(BIN)/python -m loadtests.authorization --output docs/evidence/authorization.md || missed=$$?; \
 	$(BIN)/python -m loadtests.authorization --postgresql --output docs/evidence/authorization_postgresql.md || missed=$$?; \
 	$(BIN)/python -m loadtests.generate --output docs/evidence/generator.md || missed=$$?; \

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from loadtests.cases import Case
 from loadtests.load_generator import Figures
+from loadtests.worker_profile import Profile, section
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,10 @@ class Conditions:
     """The factory of the application it was compared with; '' for the bare one."""
 
 
-def render(results: Sequence[Result], compressed: Result | None, conditions: Conditions) -> str:
-    """The page; without ``compressed`` it was not measured."""
+def render(
+    results: Sequence[Result], compressed: Result | None, conditions: Conditions, profiles: Sequence[Profile] = ()
+) -> str:
+    """The page; without ``compressed`` or ``profiles`` those were not measured."""
     c = conditions
     other = c.beside.partition(":")[0].rpartition(".")[2].replace("_", " ") or "bare"
     gzip = [
@@ -100,6 +103,7 @@ def render(results: Sequence[Result], compressed: Result | None, conditions: Con
             f"- **Machine**: {machine()}.",
             f"- **Software**: Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}.",
             f"- **When**: {datetime.now(UTC):%Y-%m-%d}; {c.took:.0f} s in all, loading included.",
+            *(section(profiles) if profiles else []),
             "",
         ]
     )

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/http.html#read and #search. Run it as ``python -m loadtests.hot_path``, on SQLite, or with ``--postgresql`` on
 a PostgreSQL that it starts itself; ``--help`` lists the options. It makes members and claims in a temporary directory, loads them,
 signs members in, and lets wrk (or oha) ask both servers in turn; then the page of 10 with and without gzip. With ``--beside`` it is
-compared with another application on the same database instead. It ends within three minutes; exit code 0, 1 when a goal was missed,
+compared with another application on the same database instead; with ``--profile`` it is told what the workers were busy with. It ends within three minutes; exit code 0, 1 when a goal was missed,
 2 when nothing could be measured.
 """
 
@@ -51,8 +51,10 @@ from loadtests.processes import (
     run,
     server_command,
     serving,
+    workers_of,
 )
 from loadtests.smart_dance import DanceError
+from loadtests.worker_profile import Profile, profile_of, recorded
 
 TOTAL_SECONDS = 170
 """Of everything up to the last check; stopping the servers takes a few more."""
@@ -61,7 +63,7 @@ AFTER_MEASURING = 15
 ROUNDS = 5
 WORKERS = 2
 BESIDE_GOAL = 0.75
-"""Of the requests/s of the application named with ``--beside``."""
+"""Of the requests/s of the application named with ``--beside``; another one by ``--goal``."""
 CONNECTIONS = 64
 CLAIM_BYTES = 8192
 SIGNED_IN = 8
@@ -116,6 +118,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="MODULE:FACTORY",
         help="compare with the application that this factory makes, on the same database, instead of the bare one",
     )
+    parser.add_argument(
+        "--goal", type=float, default=BESIDE_GOAL, help=f"of --beside: the ratio to reach (default {BESIDE_GOAL})"
+    )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="sample the workers in a round more of each case, and say what limits it (needs py-spy)",
+    )
     parser.add_argument("--output", type=Path, help="a file to write as well, e.g. docs/evidence/hot_path.md")
     options = parser.parse_args(arguments)
     options.members = max(options.members, SIGNED_IN)
@@ -156,7 +166,7 @@ def _measured(
     }
     client_id, password = _load(environment, options.members, folder)
     command = server_command(server_port, WORKERS)
-    servers.enter_context(serving(command, environment, folder / "server.log", f"{server}/fhir/metadata"))
+    process = servers.enter_context(serving(command, environment, folder / "server.log", f"{server}/fhir/metadata"))
     members = [sign_in(server, number, client_id, password) for number in range(SIGNED_IN)]
     if options.beside:
         command = factory_command(options.beside, bare_port, WORKERS)
@@ -166,15 +176,17 @@ def _measured(
         command = bare_command(bare_port, WORKERS)
         servers.enter_context(serving(command, constants, folder / "bare.log", f"{bare}/{CASES[0].slug}"))
     left = TOTAL_SECONDS - AFTER_MEASURING - (time.monotonic() - started)
-    seconds = min(options.seconds, int((left / (len(CASES) + 1) - 5) / (2 * ROUNDS)))
+    rounds = 2 * ROUNDS + (1 if options.profile else 0)
+    seconds = min(options.seconds, int((left / (len(CASES) + 1) - 5) / rounds))
     if seconds < 1:
         raise LoadError(f"only {left:.0f} s are left to measure in; try fewer --members")
     asked = _Asked(generator, server, members, seconds, folder)
+    profiles: list[Profile] = []
     is_postgresql = url.startswith("postgresql")
     results = []
     for case in CASES:
         if options.beside:
-            of_other, goal = targets(case, members), BESIDE_GOAL
+            of_other, goal = targets(case, members), options.goal
         else:
             of_other, goal = (
                 [Target(f"/{case.slug}", one.token) for one in members],
@@ -184,6 +196,8 @@ def _measured(
         if options.beside and verify(bare, case, members) != size:
             raise LoadError(f"{case.title}: {options.beside} answers otherwise")
         results.append(_result(case, goal, size, measured, beside))
+        if options.profile:
+            profiles.append(asked.profile(case, process))
     answered = sum(result.server.answered for result in results)
     compressed = None
     if not options.beside:
@@ -208,13 +222,14 @@ def _measured(
         beside=options.beside or "",
     )
     reached = all(result.is_reached for result in results) and (compressed is None or compressed.is_reached)
-    return render(results, compressed, conditions), reached
+    return render(results, compressed, conditions, profiles), reached
 
 
 def _given(options: argparse.Namespace) -> list[str]:
     database = ["--postgresql"] if options.postgresql else ["--database-url …"] if options.database_url else []
-    beside = [f"--beside {options.beside}"] if options.beside else []
-    return [f"--seconds {options.seconds}", f"--members {options.members}", *database, *beside]
+    beside = [f"--beside {options.beside}", f"--goal {options.goal}"] if options.beside else []
+    profile = ["--profile"] if options.profile else []
+    return [f"--seconds {options.seconds}", f"--members {options.members}", *database, *beside, *profile]
 
 
 def _version_of(url: str) -> str:
@@ -271,6 +286,12 @@ class _Asked:
             replace(figures, answered=figures.answered + warmed) for figures, warmed in zip(middle, warm, strict=True)
         )
         return size, measured, compared
+
+    def profile(self, case: Case, process: int) -> Profile:
+        """What the workers of the server are busy with in a round of this case."""
+        with recorded(workers_of(process), self._seconds, self._folder) as files:
+            self._generator.run(self._server, targets(case, self._members), self._seconds, self._folder)
+        return profile_of(case.title, [line for file in files for line in file.read_text("utf-8").splitlines()])
 
 
 def _result(case: Case, goal: float, size: int, measured: Figures, beside: Figures) -> Result:
