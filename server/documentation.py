@@ -1,4 +1,4 @@
-"""The tables of README.md, docs/settings.md and docs/observability.md, computed from what they describe. ``make docs`` rewrites them.
+"""The tables of README.md, docs/settings.md, docs/observability.md and docs/doctor.md, computed from what they describe. ``make docs`` rewrites them.
 
 Each table stands between ``<!-- name -->`` and ``<!-- /name -->``; a test fails when one lags.
 """
@@ -17,7 +17,7 @@ from server.specification.registry import RESOURCES
 
 ROOT = Path(__file__).parents[1]
 README, SETTINGS_PAGE = ROOT / "README.md", ROOT / "docs" / "settings.md"
-METRICS_PAGE = ROOT / "docs" / "observability.md"
+METRICS_PAGE, DOCTOR_PAGE = ROOT / "docs" / "observability.md", ROOT / "docs" / "doctor.md"
 OWNER = {
     MembershipKind.SELF: "is the member",
     MembershipKind.DIRECTORY: "everyone (directory)",
@@ -112,6 +112,28 @@ def metrics_table() -> str:
     return "\n".join(rows)
 
 
+def site_checks_table() -> str:
+    """Every check that the doctor makes of a server."""
+    from server.doctor.checks import SITE_CHECKS
+
+    return _checks(SITE_CHECKS)
+
+
+def machine_checks_table() -> str:
+    """Every check that the doctor makes of this machine."""
+    from server.doctor.checks import MACHINE_CHECKS
+
+    return _checks(MACHINE_CHECKS)
+
+
+def _checks(checks: Iterable[Any]) -> str:
+    rows = ["| Check | Area | What must be so | Asked for by |", "|---|---|---|---|"]
+    for check in checks:
+        site = check.citation.partition("://")[2].partition("/")[0]
+        rows.append(f"| `{check.name}` | {check.area} | {_cell(check.title)} | [{site}]({check.citation}) |")
+    return "\n".join(rows)
+
+
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
@@ -122,11 +144,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "exceptions": exceptions_table,
     "commands": commands_table,
     "metrics": metrics_table,
+    "site checks": site_checks_table,
+    "machine checks": machine_checks_table,
 }
 PLACES: dict[Path, tuple[str, ...]] = {
     README: ("resources", "exceptions", "commands"),
     SETTINGS_PAGE: ("settings",),
     METRICS_PAGE: ("metrics",),
+    DOCTOR_PAGE: ("site checks", "machine checks"),
 }
 """Which tables stand in which file."""
 
