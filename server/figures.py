@@ -127,7 +127,7 @@ _BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 class Figures:
-    """The figures of one worker. Everything but the FHIR requests may be counted from any thread."""
+    """The figures of one worker. What ``answered`` and ``committed`` count is counted in the event loop, the rest from any thread."""
 
     def __init__(self, directory: Path | None = None) -> None:
         """``directory``: where the workers of a server keep theirs; None: in memory, for a server of one process. Raises OSError."""
@@ -143,6 +143,7 @@ class Figures:
             self._places[key] = first = _first(number)
             if key[0] not in _BY_NAME or _BY_NAME[key[0]].kind == GAUGE:
                 self.values[first] = 0.0
+        self._ledger = (self.place(LEDGER_COMMIT_SECONDS), self.place(LEDGER_ROWS))
 
     def _adopt(self, directory: Path) -> mmap.mmap:
         """The file of a worker that is dead, or a new one."""
@@ -207,6 +208,14 @@ class Figures:
         values[counter] += 1.0
         values[histogram + bisect_left(BOUNDS, seconds)] += 1.0
         values[histogram + SUM] += seconds
+
+    def committed(self, rows: int, seconds: float) -> None:
+        """Count a commit of the ledger: in the same event loop."""
+        values = self.values
+        histogram, counter = self._ledger
+        values[histogram + bisect_left(BOUNDS, seconds)] += 1.0
+        values[histogram + SUM] += seconds
+        values[counter] += rows
 
     def close(self) -> None:
         """Leave the file to the next worker."""

@@ -7,8 +7,7 @@ import importlib.util
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 AUTH, DATABASE, LEDGER, TOTAL = "auth", "db", "ledger", "total"
-PARTS = (AUTH, DATABASE, LEDGER)
 """The token check with its look-up; the look-ups of the answer; waiting for the ledger's commit. None holds another."""
 EXTRA = "telemetry"
 _MODULES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
@@ -70,27 +68,26 @@ class Timings:
         self.parts: list[tuple[str, float, float]] = []
         self._inside = False
 
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Time what happens in the block; a part inside of another is that one's."""
+    def enter(self) -> float:
+        """A part begins: when, for ``leave``; 0.0 inside of another part, whose time it is."""
         if self._inside:
-            yield
-            return
-        self._inside, began = True, perf_counter()
-        try:
-            yield
-        finally:
+            return 0.0
+        self._inside = True
+        return perf_counter()
+
+    def leave(self, name: str, began: float) -> None:
+        """The part that ``enter`` began is over."""
+        if began:
             self._inside = False
             self.parts.append((name, began, perf_counter()))
 
     def server_timing(self, now: float) -> str:
         """The header's value: milliseconds of every part that there was, and of all."""
-        told = []
-        for name in PARTS:
-            spans = [ended - began for part, began, ended in self.parts if part == name]
-            if spans:
-                told.append(f"{name};dur={sum(spans) * 1000:.2f}")
-        return ", ".join([*told, f"{TOTAL};dur={(now - self.began) * 1000:.2f}"])
+        seconds: dict[str, float] = {}
+        for name, began, ended in self.parts:
+            seconds[name] = seconds.get(name, 0.0) + ended - began
+        seconds[TOTAL] = now - self.began
+        return ", ".join([f"{name};dur={spent * 1000:.2f}" for name, spent in seconds.items()])
 
 
 timings: ContextVar[Timings | None] = ContextVar("timings", default=None)

@@ -25,8 +25,11 @@ class TimedLedger(AnswerLedger):
         if running is None:
             await super().record(event)
             return
-        with running.part(LEDGER):
+        began = running.enter()
+        try:
             await super().record(event)
+        finally:
+            running.leave(LEDGER, began)
 
 
 class ObservedFHIRApplication(FHIRApplication):
@@ -46,8 +49,11 @@ class ObservedFHIRApplication(FHIRApplication):
     async def _authenticate(self, request: Request) -> Access:
         running = timings.get()
         assert running is not None
-        with running.part(AUTH):
+        began = running.enter()
+        try:
             return await super()._authenticate(request)
+        finally:
+            running.leave(AUTH, began)
 
     def _send(self, request: Request, answer: Answer, came: Origin, send: Send) -> Awaitable[None]:
         running, now = timings.get(), perf_counter()

@@ -18,7 +18,7 @@ import orjson
 from sqlalchemy import insert
 
 from server import clock
-from server.figures import LEDGER_COMMIT_SECONDS, LEDGER_FAILURES, LEDGER_ROWS, Figures
+from server.figures import LEDGER_FAILURES, Figures
 from server.storage.database import Database, Transaction
 from server.storage.schema import LedgerRow
 
@@ -154,8 +154,7 @@ class AnswerLedger:
             if not done.done():
                 done.set_result(None)
         if self._figures is not None:
-            self._figures.observe(LEDGER_COMMIT_SECONDS, perf_counter() - began)
-            self._figures.add(LEDGER_ROWS, amount=len(events))
+            self._figures.committed(len(events), perf_counter() - began)
 
 
 class EventLedger:

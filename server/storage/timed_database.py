@@ -21,8 +21,11 @@ class TimedDatabase(Database):
         running = timings.get()
         if running is None:
             return await super().fetch(statement, values)
-        with running.part(DATABASE):
+        began = running.enter()
+        try:
             return await super().fetch(statement, values)
+        finally:
+            running.leave(DATABASE, began)
 
     def records(self, patient: str, loaded: int) -> Records:
         """Where one request reads a member's records."""
@@ -44,8 +47,11 @@ class _TimedRecords:
         running = timings.get()
         if running is None:
             return await self._records.fetch(statement, values)
-        with running.part(DATABASE):
+        began = running.enter()
+        try:
             return await self._records.fetch(statement, values)
+        finally:
+            running.leave(DATABASE, began)
 
     async def fetch_one(self, statement: Executable, values: Values) -> Record | None:
         """The first row, or None."""
