@@ -32,12 +32,13 @@ from loadtests.options import Options, OptionsError, add_options, read_options
 from loadtests.population import Population
 from loadtests.report import Report, terminal_lines, write
 from loadtests.shapes import RAMP, Share
-from loadtests.sign_in import SignIn
 from loadtests.smart_dance import DanceError, Response
 from loadtests.summary import summarize
 from loadtests.thresholds import ThresholdsError, judge, save_baseline
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+OF_MASTER = ("target", "shape", "minutes", "pace", "insecure")
+"""What a worker takes from its master."""
 REPORT_KEY = "patient_access"
 BACKOFF_SECONDS = 0.5
 """After a visit that failed, so that a server that is down is not asked in a tight loop."""
@@ -63,12 +64,12 @@ class Load:
         self.took = 0.0
         self.users = 0
         self.generators = 1
+        self.given = Namespace()
         self._began = time.monotonic()
 
-    def prepare(self, options: Options, adapter: SignIn) -> None:
+    def prepare(self, options: Options) -> None:
         """Everything that does not change while it runs."""
         self.options = options
-        self.adapter = adapter
         self.population = Population(options.logins, options.shape.skew)
         self.shares: Iterator[Share] = cycle(options.shape.journeys())
 
@@ -182,7 +183,7 @@ class Member(FastHttpUser):
             found = session.request("GET", url, name="metadata", headers={"Accept": "application/fhir+json"})
             LOAD.capability = Capability.of(found.json())
         client = random.choice(manifest.clients)
-        app = App(session, browser, client, manifest, LOAD.capability, LOAD.adapter)
+        app = App(session, browser, client, manifest, LOAD.capability, LOAD.options.adapter)
         app.connect(LOAD.population.meet())
         return app
 
@@ -233,22 +234,35 @@ def _users(environment: Environment) -> int:
 
 def _init(environment: Environment, **_: Any) -> None:
     """Read the options; what is wrong with them is one line and exit code 2."""
-    options: Namespace | None = environment.parsed_options
-    assert options is not None
+    assert environment.parsed_options is not None
+    LOAD.given = Namespace(**vars(environment.parsed_options))
     try:
-        read = read_options(options)
+        _prepare(environment, LOAD.given)
     except OptionsError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    LOAD.prepare(read, read.adapter)
-    environment.host = Member.host = read.manifest.fhir_base
-    Member.insecure = read.insecure
     logging.getLogger("locust.stats_logger").disabled = True
     if not isinstance(environment.runner, WorkerRunner):
         environment.events.quitting.add_listener(_report)  # type: ignore[no-untyped-call]
 
 
-def _begin(**_: Any) -> None:
+def _prepare(environment: Environment, options: Namespace) -> None:
+    read = read_options(options)
+    LOAD.prepare(read)
+    environment.host = Member.host = read.manifest.fhir_base
+    Member.insecure = read.insecure
+
+
+def _begin(environment: Environment, **_: Any) -> None:
+    """A test starts, with what the master or locust's page says by now; files are a worker's own."""
+    assert environment.parsed_options is not None
+    given = vars(environment.parsed_options)
+    if isinstance(environment.runner, WorkerRunner):
+        given = vars(LOAD.given) | {name: given[name] for name in OF_MASTER}
+    try:
+        _prepare(environment, Namespace(**given))
+    except OptionsError as error:
+        print(f"error: {error}; as before", file=sys.stderr)
     LOAD.begin()
 
 

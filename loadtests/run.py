@@ -26,28 +26,33 @@ NEEDS_LOCUST = "load tests need locust: pip install 'patient-access[load]'"
 SECONDS = 10
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a load test: does not come back when locust starts; 2 when it cannot."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Its options: those of ``loadtests.options`` and those for locust's engine."""
+    found = argparse.ArgumentParser(
         prog="patient-access loadtest", description="Load a SMART payer API with a shape of traffic."
     )
-    add_options(parser)
-    parser.add_argument("--users", type=int, default=10, metavar="N", help="users at the shape's peak (default 10)")
-    parser.add_argument(
+    add_options(found)
+    found.add_argument("--users", type=int, default=10, metavar="N", help="users at the shape's peak (default 10)")
+    found.add_argument(
         "--web", action="store_true", help="start and watch it on locust's own page, http://127.0.0.1:8089"
     )
-    parser.add_argument("--web-port", type=int, default=8089, metavar="PORT", help="the port of that page")
-    parser.add_argument(
+    found.add_argument("--web-port", type=int, default=8089, metavar="PORT", help="the port of that page")
+    found.add_argument(
         "--processes", type=int, default=0, metavar="N", help="load generators on this machine; -1: one per core"
     )
-    parser.add_argument("--master", action="store_true", help="wait for workers on other machines, and report for all")
-    parser.add_argument(
+    found.add_argument("--master", action="store_true", help="wait for workers on other machines, and report for all")
+    found.add_argument(
         "--expect-workers", type=int, default=1, metavar="N", help="with --master: start when so many are there"
     )
-    parser.add_argument("--worker", action="store_true", help="generate load for a master; the other options as there")
-    parser.add_argument("--master-host", default="127.0.0.1", metavar="HOST", help="with --worker: where the master is")
-    parser.add_argument("--master-port", type=int, default=5557, metavar="PORT", help="with --master or --worker")
-    given = parser.parse_args(arguments)
+    found.add_argument("--worker", action="store_true", help="generate load for a master; the other options as there")
+    found.add_argument("--master-host", default="127.0.0.1", metavar="HOST", help="with --worker: where the master is")
+    found.add_argument("--master-port", type=int, default=5557, metavar="PORT", help="with --master or --worker")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a load test: does not come back when locust starts; 2 when it cannot."""
+    given = parser().parse_args(arguments)
     if find_spec("locust") is None:
         return _fail(NEEDS_LOCUST)
     try:
@@ -135,7 +140,8 @@ def _locust(given: argparse.Namespace) -> list[str]:
             str(given.expect_workers),
         ]
     elif given.processes:
-        engine += ["--processes", str(given.processes)]
+        engine += ["--processes", str(given.processes), "--master-bind-host", "127.0.0.1"]
+        engine += ["--master-bind-port", str(given.master_port), "--master-port", str(given.master_port)]
     return [*engine, *own]
 
 

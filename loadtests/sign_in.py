@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import requests
 
-from loadtests.forms import Form, forms
+from loadtests.forms import Button, Form, forms
 from loadtests.smart_dance import DanceError, Response, Session
 
 Login = Mapping[str, Any]
@@ -36,7 +36,10 @@ MAXIMUM_STEPS = 20
 """Requests that a sign-in may take before it counts as running in a circle."""
 USERNAME_FIELDS = ("username", "user", "login", "email", "identifier", "j_username", "user_id", "userid")
 APPROVING = ("allow", "approve", "authorize", "authorise", "accept", "agree", "continue", "confirm", "consent", "yes")
-REFUSING = ("cancel", "deny", "decline", "reject", "refuse", "abort", "disagree", "back", "sign out", "log out", "no")
+REFUSING = (
+    *("cancel", "deny", "decline", "reject", "refuse", "abort", "disagree", "back", "sign out", "log out", "no", "not"),
+    *("don't", "don\u2019t"),
+)
 
 
 class SignIn(Protocol):
@@ -176,7 +179,7 @@ class FormPages:
         configured = set(login.get("fields", ()))
         rules = (
             lambda form: bool(form.passwords or configured & form.names),
-            lambda form: any(_says(button.words, APPROVING) for button in form.buttons),
+            lambda form: any(_approves(button) for button in form.buttons),
             lambda form: form.method == "POST",
         )
         for rule in rules:
@@ -207,8 +210,8 @@ class FormPages:
         """What the pressed button adds to the fields; nothing when it has no name."""
         rules = (
             lambda button: {button.name.lower(), button.value.lower(), button.words.lower()} & set(wanted),
-            lambda button: _says(button.words, APPROVING) or _says(button.value, APPROVING),
-            lambda button: not _says(button.words, REFUSING) and not _says(button.value, REFUSING),
+            _approves,
+            lambda button: not _refuses(button),
         )
         for rule in rules:
             for button in form.buttons:
@@ -223,6 +226,15 @@ ADAPTERS: dict[str, type[SignIn]] = {"own": OwnPages, "forms": FormPages}
 def is_callback(url: str, redirect_uri: str) -> bool:
     """Whether an address is the app's redirect URI, with an answer in its query or fragment."""
     return url == redirect_uri or url.startswith((redirect_uri + "?", redirect_uri + "&", redirect_uri + "#"))
+
+
+def _refuses(button: Button) -> bool:
+    return _says(button.words, REFUSING) or _says(button.value, REFUSING)
+
+
+def _approves(button: Button) -> bool:
+    """It says allow or the like; "Don't allow" does not."""
+    return not _refuses(button) and (_says(button.words, APPROVING) or _says(button.value, APPROVING))
 
 
 def _says(text: str, words: tuple[str, ...]) -> bool:

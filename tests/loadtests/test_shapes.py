@@ -23,7 +23,7 @@ from server.storage.database import Database
 from server.storage.ledger import EventLedger
 from tests import factories
 from tests.lasting import lasting_database, settings_of
-from tests.serving import COMMAND, ROOT, environment, serving
+from tests.serving import COMMAND, ROOT, environment, free_port, serving
 
 pytestmark = pytest.mark.slow
 CALLBACK = "http://127.0.0.1:9/callback"
@@ -112,13 +112,21 @@ def test_a_shape_gets_no_unexpected_answer_and_makes_a_report_that_names_nobody(
 
 
 @pytest.mark.parametrize("payer", ["sqlite"], indirect=True)
-def test_what_two_worker_processes_measured_is_in_one_report(payer: Payer, tmp_path: Path) -> None:
-    baseline = tmp_path / "baseline.json"
-    more = ("--processes", "2", "--baseline", str(baseline), "--save-baseline")
-    done, report = run(payer, tmp_path, "dead-token", *more)
+def test_what_two_workers_measured_is_in_the_master_s_report(payer: Payer, tmp_path: Path) -> None:
+    """The workers know neither the shape nor the pace: the master tells them."""
+    baseline, port = tmp_path / "baseline.json", str(free_port())
+    of_worker = ["--worker", "--master-port", port, "--manifest", str(payer.manifest)]
+    workers = [subprocess.Popen([sys.executable, "-m", "loadtests.run", *of_worker], cwd=ROOT) for _ in range(2)]
+    try:
+        more = ("--master", "--expect-workers", "2", "--master-port", port)
+        done, report = run(payer, tmp_path, "dead-token", *more, "--baseline", str(baseline), "--save-baseline")
+        assert [worker.wait(30) for worker in workers] == [0, 0]
+    finally:
+        for worker in workers:
+            worker.kill()
     assert (done.returncode, report["generators"]) == (0, 2), done.stdout + done.stderr
     steps = {step["name"]: step for step in report["steps"]}
-    assert steps["metadata"]["requests"] >= 2  # each process asks once, or its first users at the same time
+    assert steps["metadata"]["requests"] >= 2  # each worker asks on its own
     assert steps["read with a dead token: 401"]["statuses"].startswith("401: ")
     assert report["timings"]
     stored = json.loads(baseline.read_text("utf-8"))["dead-token"]["steps"]
