@@ -55,6 +55,7 @@ evidence: .venv/.test
 	$(BIN)/python -m loadtests.generate --output docs/evidence/generator.md || missed=$$?; \
 	$(BIN)/python -m loadtests.crawl --output docs/evidence/crawl.md || missed=$$?; \
 	$(BIN)/python -m loadtests.crawl --postgresql --output docs/evidence/crawl_postgresql.md || missed=$$?; \
+	$(BIN)/python -m loadtests.soak --output docs/evidence/soak.md || missed=$$?; \
 	exit $$missed
 
 docs: .venv/.run
