@@ -161,6 +161,7 @@ MACHINE_CHECKS: tuple[Check[Machine], ...] = tuple(
         ("identity-provider", FILES, settings_checks.identity_provider, f"{_OPENID}/openid-connect-discovery-1_0.html"),
         ("database", STORAGE, storage_checks.database, "https://12factor.net/backing-services"),
         ("migrations", STORAGE, storage_checks.migrations, "https://alembic.sqlalchemy.org/en/latest/tutorial.html"),
+        ("replicas", STORAGE, storage_checks.replicas, "https://www.postgresql.org/docs/current/hot-standby.html"),
         ("signing-keys", STORAGE, storage_checks.signing_keys, f"{_OPENID}/openid-connect-core-1_0.html#RotateSigKeys"),
         ("sandbox-leftovers", STORAGE, storage_checks.sandbox_leftovers, f"{_RFC}/rfc9700"),
         (

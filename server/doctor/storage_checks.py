@@ -15,6 +15,8 @@ from server.doctor.machine import Machine
 from server.metrics.ledger_health import health
 from server.production import leftovers
 from server.storage import ledger_partitions, migrate
+from server.storage.database import Database
+from server.tracing import TelemetryMissingError, check_installed
 
 DAY = 86_400 * 1_000_000
 """Microseconds."""
@@ -55,6 +57,32 @@ def migrations(machine: Machine) -> Finding:
     if found != migrate.head():
         return failed(f"at {found or 'nothing'}, this version needs {migrate.head()}", "patient-access migrate")
     return passed(f"at {found}")
+
+
+def replicas(machine: Machine) -> Finding:
+    """Every read replica answers, and has the tables of this version."""
+    settings = machine.settings
+    if not settings.database_replica_url:
+        return skipped("DATABASE_REPLICA_URL is unset")
+    silent, behind = [], []
+    for number, url in enumerate(settings.database_replica_url, start=1):
+        replica = Database(settings.model_copy(update={"database_url": url, "database_replica_url": ()}))
+        try:
+            if not migrate.is_current(replica):
+                behind.append(f"replica {number}")
+        except Exception:  # whatever a driver says
+            silent.append(f"replica {number}")
+        finally:
+            replica.engine.dispose()
+    if behind:
+        return failed(
+            f"{listed(behind)} of DATABASE_REPLICA_URL: another schema", "see whether it replicates DATABASE_URL"
+        )
+    if silent:
+        return warned(
+            f"{listed(silent)} of DATABASE_REPLICA_URL: no answer", "the server does without it; see host and network"
+        )
+    return passed(f"{len(settings.database_replica_url)} answer")
 
 
 def signing_keys(machine: Machine) -> Finding:
@@ -148,6 +176,11 @@ def libraries(machine: Machine) -> Finding:
     missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
     if missing:
         return failed(f"missing: {listed(missing)}", f"pip install {' '.join(missing)}; without it requests stall")
+    if machine.settings.otel_exporter_otlp_endpoint:
+        try:
+            check_installed()
+        except TelemetryMissingError as error:
+            return failed(str(error), "pip install 'patient-access[telemetry]', or unset OTEL_EXPORTER_OTLP_ENDPOINT")
     slower = [name for name in FASTER if importlib.util.find_spec(name) is None]
     if slower:
         return warned(f"missing: {listed(slower)}", f"pip install {' '.join(slower)}")

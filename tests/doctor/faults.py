@@ -339,5 +339,5 @@ FAULTS = (
         with_token(CLAIMS, "patient"),
         answered=lambda answer: answer.headers.update({"cache-control": "public, max-age=600"}),
     ),
-    Fault("response-time", "slow keys", at("/jwks"), seconds=2.2),
+    Fault("response-time", "slow keys", at("/jwks"), seconds=1.1),
 )

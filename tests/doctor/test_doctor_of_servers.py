@@ -12,6 +12,7 @@ from server.doctor.checks import ANSWERS, SITE_CHECKS
 from server.doctor.checks import MEMBER as MEMBER_AREA
 from server.doctor.findings import Outcome
 from server.doctor.site import Acquaintance
+from server.doctor.web import Limits
 from tests.doctor.faults import FAULTS
 from tests.doctor.faulty import Fault
 from tests.doctor.payer import CLIENT_ID, MEMBER, REDIRECT_URI, Patient, complaints, payer, skips
@@ -55,7 +56,8 @@ def test_our_server_passes_every_check_on_postgresql(request: pytest.FixtureRequ
 def test_a_fault_is_noticed_by_its_check_and_no_other(healthy: Patient, fault: Fault) -> None:
     healthy.layer.fault = fault
     told = healthy.told if fault.check in WITH_TOKEN else replace(healthy.told, token="")
-    found = complaints(healthy.examined(told))
+    limits = Limits(seconds=30, slow_seconds=1) if fault.seconds else None
+    found = complaints(healthy.examined(told, limits))
     assert set(found) == {fault.check}, found
     assert found[fault.check].mend
 

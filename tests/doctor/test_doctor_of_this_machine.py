@@ -3,6 +3,7 @@
 https://12factor.net/config
 """
 
+import importlib.util
 import json
 import resource
 import shutil
@@ -25,6 +26,7 @@ from server.storage.database import Database
 from server.storage.ledger import EventLedger
 from tests.cli.command import PatientAccess
 from tests.cli.conftest import call, without_settings
+from tests.conftest import NewDatabase
 from tests.doctor.payer import complaints, skips
 from tests.serving import REPORTING_UNITS, free_port
 
@@ -80,6 +82,7 @@ def test_a_good_deployment_has_nothing_to_mend(deployment: Deployment) -> None:
     diagnosis = deployment.examined()
     assert complaints(diagnosis) == {}
     ledger = {"ledger-anchors", "ledger-roll-ups"}  # no day is over yet
+    ledger |= {"replicas"}
     own = {"ledger-partitions"} if deployment.database_url.startswith("sqlite") else {"disk"}
     assert skips(diagnosis) == UNUSED | ledger | own
 
@@ -101,7 +104,7 @@ SETTINGS_FAULTS = {
 }
 SHOWN_BELOW = {
     *("settings", "identity-provider", "database", "migrations", "signing-keys", "sandbox-leftovers"),
-    *("ledger-anchors", "ledger-roll-ups", "ledger-partitions", "disk", "libraries", "open-files"),
+    *("ledger-anchors", "ledger-roll-ups", "ledger-partitions", "disk", "libraries", "open-files", "replicas"),
 }
 
 sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -169,6 +172,30 @@ def test_a_database_without_tables_is_told(deployment: Deployment, empty_databas
     found = complaints(deployment.examined())
     assert set(found) == {"migrations"}
     assert found["migrations"].mend == "patient-access migrate"
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+def test_replicas_are_asked_too(deployment: Deployment, new_database_url: NewDatabase) -> None:
+    good, other = deployment.database_url, new_database_url(migrated=False)
+    silent = f"postgresql://nobody:a-password@127.0.0.1:{free_port()}/none"
+    deployment.change(DATABASE_REPLICA_URL=good)
+    assert complaints(deployment.examined()) == {}
+    deployment.change(DATABASE_REPLICA_URL=f"{good}, {silent}")
+    found = complaints(deployment.examined())
+    assert {name: finding.outcome for name, finding in found.items()} == {"replicas": Outcome.WARN}
+    assert "a-password" not in found["replicas"].found
+    deployment.change(DATABASE_REPLICA_URL=f"{good}, {other}")
+    assert complaints(deployment.examined())["replicas"].outcome is Outcome.FAIL
+
+
+@sqlite
+def test_telemetry_that_is_not_installed_is_told(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    found_as_ever = importlib.util.find_spec
+    hidden = "opentelemetry.sdk"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == hidden else found_as_ever(name))
+    assert complaints(deployment.examined()) == {}
+    deployment.change(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
+    assert "patient-access[telemetry]" in complaints(deployment.examined())["libraries"].mend
 
 
 def settings_of(deployment: Deployment, **more: object) -> Settings:
@@ -251,8 +278,6 @@ def test_a_full_disk_is_told(deployment: Deployment, monkeypatch: pytest.MonkeyP
 
 @sqlite
 def test_a_library_that_is_missing_is_told(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.util
-
     found_as_ever = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "uvloop" else found_as_ever(name))
     assert "pip install uvloop" in complaints(deployment.examined())["libraries"].mend
@@ -301,4 +326,4 @@ def test_the_command_prints_the_score_and_its_exit_code_is_1_when_a_check_fails(
     document = json.loads(bad.out)
     assert document["examined"] == "this machine"
     assert [check["name"] for check in document["checks"] if check["outcome"] == "fail"] == ["cookies"]
-    assert document["summary"].startswith("17 of 18 checks pass, 1 failure (7 skipped)")
+    assert document["summary"].startswith("17 of 18 checks pass, 1 failure (8 skipped)")
