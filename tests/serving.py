@@ -42,6 +42,7 @@ def environment(database_url: str, base_url: str) -> dict[str, str]:
             "SECRET_KEY": SECRET,
             "REPORTING_UNITS_FILE": str(REPORTING_UNITS),
             "LOG_REQUESTS": "false",
+            "SHUTDOWN_DELAY_SECONDS": "0",
         }
     )
 

@@ -5,6 +5,7 @@ The rows of what is here stand in docs/observability.md.
 """
 
 import hmac
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
@@ -29,6 +30,7 @@ PATIENCE_SECONDS = 3.0
 SECOND = 1_000_000
 """Microseconds."""
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 _NO_STORE = {"Cache-Control": "no-store"}
 _OF = ("year", "environment")
 
@@ -114,8 +116,10 @@ class _Patience(Generic[T]):
         self._answer = None
         try:
             self._answer = self._ask()
-        except DatabaseUnavailableError:
-            return  # which a gauge says
+        except DatabaseUnavailableError as error:
+            _LOG.warning("no figures of the database: %s", error)
+        except Exception:
+            _LOG.exception("no figures of the database")
 
 
 def _open_exports(database: Database) -> int:
