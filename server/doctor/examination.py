@@ -92,6 +92,11 @@ def _conclude(row: Check[Subject], subject: Subject) -> Conclusion:
         finding = skipped(str(error))
     except UnreachableError as error:
         finding = failed(f"no answer: {error}", "see whether the server, or a proxy in front, breaks off")
+    except OSError as error:
+        words = getattr(error, "verify_message", "") or error.strerror or type(error).__name__
+        finding = failed(
+            f"no connection: {words}", "see whether every address that is announced can be reached and trusted"
+        )
     except Exception as error:  # what a foreign server says may surprise a check: then it is that answer which is wrong
         finding = failed(
             f"the answer cannot be understood ({type(error).__name__})", "see the cited page for its shape"

@@ -62,7 +62,7 @@ def _of_the_member(answer: Answer, elements: tuple[str, ...], member: str) -> Fi
     if answer.status != 200 or (answer.json or {}).get("type") != "searchset":
         return failed(f"the search gave {answer.told}", "answer a Bundle of type searchset")
     found = matches(answer)
-    if any(not _refers(resource.get(element), member) for resource in found for element in elements):
+    if any(_is_another(resource.get(element), member) for resource in found for element in elements):
         return failed(
             "records of ANOTHER member are found", "take the server off the network, and see how searches are bounded"
         )
@@ -71,10 +71,11 @@ def _of_the_member(answer: Answer, elements: tuple[str, ...], member: str) -> Fi
     return passed(f"{_total(answer)} found")
 
 
-def _refers(value: Any, member: str) -> bool:
-    return isinstance(value, dict) and str(value.get("reference", "")).split("/_history/")[0].endswith(
-        f"{MEMBER}/{member}"
-    )
+def _is_another(value: Any, member: str) -> bool:
+    """Whether an element refers to a Patient who is not the member; what names nobody by reference says nothing."""
+    text = str(value.get("reference", "")) if isinstance(value, dict) else ""
+    target = text.partition("/_history/")[0]
+    return f"{MEMBER}/" in target and not target.endswith(f"{MEMBER}/{member}")
 
 
 def _total(answer: Answer) -> int:

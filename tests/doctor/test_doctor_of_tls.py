@@ -155,6 +155,24 @@ def test_tls_1_1_fails(tmp_path: Path) -> None:
     assert "TLSv1.1" in finding.found
 
 
+def test_an_endpoint_whose_certificate_is_not_trusted_fails(server: Patient, tmp_path: Path) -> None:
+    with handshakes(certificate(tmp_path / "another.pem", 90)) as other:
+        address = other.base.removesuffix("/fhir")
+
+        def elsewhere(answer: Answered) -> None:
+            _strict(answer)
+            answer.json(lambda smart: smart.update(management_endpoint=f"{address}/account"))
+
+        kept = server.layer.fault
+        server.layer.fault = Fault("", "", lambda asked: asked.path.endswith("smart-configuration"), answered=elsewhere)
+        try:
+            found = complaints(server.examined(Acquaintance()))
+        finally:
+            server.layer.fault = kept
+    assert "no connection: self" in found["certificate"].found
+    assert "certificate is not trusted" in found["endpoints"].found
+
+
 def test_without_https_there_is_no_certificate_to_look_at() -> None:
     with Web() as web, pytest.raises(MissingError, match="no https"):
         transport_checks.certificate(Site(web, "http://127.0.0.1:9/fhir", Acquaintance()))
