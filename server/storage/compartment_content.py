@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, false, literal, literal_column, or_, select, tuple_
 
 from server.storage.criteria import MEMBER, RESOURCE, visible
-from server.storage.patient_compartment import PatientCompartment, StoredResource, View
+from server.storage.patient_compartment import PatientCompartment, StoredResource, View, in_sight
 from server.storage.replicas import Records
 from server.storage.schema import DIRECTORY, NAMED
 
@@ -102,7 +102,8 @@ class CompartmentContent:
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
             some += some[-1:] * _padding(len(some))
-            values = {f"k{number}": key for number, key in enumerate(some)} | {"since": since}
+            values: dict[str, Any] = {f"k{number}": key for number, key in enumerate(some)}
+            values |= {"patient": self.patient, "since": since}
             recent.update(row[0] for row in await self._records.fetch(_recent(len(some)), values))
         return [one for one in resources if one.key in recent]
 
@@ -127,6 +128,7 @@ _SHARED_LOADED = (
 def _recent(size: int) -> Select[Any]:
     return select(RESOURCE.c.key).where(
         RESOURCE.c.key.in_([bindparam(f"k{number}") for number in range(size)]),
+        in_sight(RESOURCE),
         RESOURCE.c.loaded_at > bindparam("since"),
     )
 

@@ -10,7 +10,14 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Select, bindparam, false, or_, select
 
 from server.storage.criteria import REFERENCE, RESOURCE, visible
-from server.storage.patient_compartment import OWN_OR_SHARED, PatientCompartment, StoredResource, View, padded
+from server.storage.patient_compartment import (
+    OWN_OR_SHARED,
+    PatientCompartment,
+    StoredResource,
+    View,
+    in_sight,
+    padded,
+)
 from server.storage.query import Criterion, Include, Reference, ReverseInclude, SearchQuery
 
 MAXIMUM_ITERATIONS = 5
@@ -39,6 +46,7 @@ def _included(include: Include, size: int) -> Select[Any]:
         select(REFERENCE.c.target_type, REFERENCE.c.target_id, REFERENCE.c.target_version)
         .where(
             REFERENCE.c.resource.in_([bindparam(f"k{n}") for n in range(size)]),
+            in_sight(REFERENCE),
             REFERENCE.c.parameter.in_([bindparam(f"p{n}", value) for n, value in enumerate(include.parameters)]),
             *([REFERENCE.c.target_type == bindparam("target", include.target_type)] if include.target_type else []),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, func, literal_column, select
 
 from server.specification.definition import MembershipKind
 from server.specification.registry import RESOURCES
@@ -16,12 +16,19 @@ from server.storage import criteria, sorting
 from server.storage.criteria import MEMBER, REFERENCE, RESOURCE, visible
 from server.storage.query import Criterion, NothingCriterion, SearchQuery, SortKey
 from server.storage.replicas import Records
-from server.storage.schema import DIRECTORY, NAMES, LoadClock, ResourceVersion
+from server.storage.schema import DIRECTORY, NAMED, NAMES, LoadClock, ResourceVersion
 from server.storage.sorting import Place
 
 VERSION = ResourceVersion.__table__  # type: ignore[attr-defined]
 CLOCK = LoadClock.__table__  # type: ignore[attr-defined]
 OWN_OR_SHARED = (MEMBER, DIRECTORY)
+ANY_IN_SIGHT = (MEMBER, DIRECTORY, NAMED)
+"""``patient`` of whatever a statement that named the member has found before."""
+
+
+def in_sight(table: Any) -> Any:
+    """Rows of those. By their keys they are few: no index by ``patient`` is to be chosen for this (a text with nothing added)."""
+    return table.c.patient.concat(literal_column("''")).in_(ANY_IN_SIGHT)
 
 
 View = Callable[[str], tuple[Criterion, ...] | None]
@@ -92,6 +99,7 @@ def _seen(type: str, shapes: tuple[criteria.Shape, ...], size: int) -> Select[An
     """Those of ``size`` keys whose resources meet criteria."""
     return select(RESOURCE.c.key).where(
         RESOURCE.c.key.in_([bindparam(f"k{n}") for n in range(size)]),
+        in_sight(RESOURCE),
         *criteria.conditions(shapes, shared=RESOURCES[type].is_directory),
     )
 
