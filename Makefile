@@ -55,7 +55,12 @@ evidence: .venv/.test
 	$(BIN)/python -m loadtests.generate --output docs/evidence/generator.md || missed=$$?; \
 	$(BIN)/python -m loadtests.crawl --output docs/evidence/crawl.md || missed=$$?; \
 	$(BIN)/python -m loadtests.crawl --postgresql --output docs/evidence/crawl_postgresql.md || missed=$$?; \
+	$(BIN)/python -m loadtests.shapes_evidence --output docs/evidence/shapes.md || missed=$$?; \
+	$(BIN)/python -m loadtests.shapes_evidence --postgresql --output docs/evidence/shapes_postgresql.md || missed=$$?; \
 	$(BIN)/python -m loadtests.soak --output docs/evidence/soak.md || missed=$$?; \
+	$(BIN)/python -m loadtests.scale --output docs/evidence/scale.md || missed=$$?; \
+	$(BIN)/python -m loadtests.scale --postgresql --members 1000,10000 --output docs/evidence/scale_postgresql.md || missed=$$?; \
+	$(BIN)/python -m loadtests.scaling || missed=$$?; \
 	exit $$missed
 
 docs: .venv/.run

@@ -5,6 +5,7 @@ https://www.w3.org/WAI/tutorials/tables/
 
 import json
 import re
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests import shapes_evidence
 from loadtests.measurements import Measurements
 from loadtests.report import Report, as_html, as_json, terminal_lines, without_secrets, write
 from loadtests.shapes import BY_NAME
@@ -89,3 +91,20 @@ def test_both_files_are_named_after_the_shape(tmp_path: Path) -> None:
 
 def test_an_address_is_told_without_user_and_query() -> None:
     assert without_secrets("http://a:b@127.0.0.1:8000/fhir?x=1#y") == "http://127.0.0.1:8000/fhir"
+
+
+def test_the_page_of_evidence_tells_every_shape_and_its_errors() -> None:
+    content = json.loads(as_json(report([Check("token", "p95", "9 ms", "at most 5 ms", "fail")])))
+    options = Namespace(postgresql=True, minutes=1.0, users=4, members=60, claims=5_000)
+    page = shapes_evidence.render([content], options)
+    assert "0 of 1 shapes passed" in page
+    assert "python -m loadtests.shapes_evidence --postgresql --users 4\n" in page
+    row = next(line for line in page.splitlines() if line.startswith("| `steady-day`"))
+    assert row.startswith("| `steady-day` | 4 | 41 | ")
+    assert row.endswith("| fail |")
+    assert "- `steady-day`: token, status 400, OAuth <b>invalid_grant</b>: 1" in page
+
+
+def test_evidence_of_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shapes_evidence.main(["--users", "0"]) == 2
+    assert capsys.readouterr().err == "error: minutes, users, members and claims are more than 0\n"
