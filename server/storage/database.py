@@ -4,7 +4,7 @@ SQLite is asked where the request stands, in the event loop; PostgreSQL through 
 """
 
 import sqlite3
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -24,6 +24,7 @@ from server.storage.connections import Connections, ConnectionsBusyError, option
 from server.storage.engines import partition_made_meanwhile, postgresql_engine, sqlite_engine, sqlite_pragmas
 from server.storage.replicas import Record, Records, Replica, ReplicatedRecords
 from server.storage.shared_lookup import SharedLookup
+from server.storage.sqlite_snapshot import Snapshot
 
 _CONNECTION_LOST = (
     *(OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError),
@@ -82,6 +83,7 @@ class Database:
         )
         self._compiler = Compiler(SQLiteDialect_pysqlite() if self.is_sqlite else _postgresql_dialect())
         self._sqlite: sqlite3.Connection | None = None
+        self._snapshot: Snapshot | None = None
         self._connections: Connections | None = None
         self.replicas: tuple[Replica, ...] = ()
         """Those that records are read from, while the asynchronous side is open."""
@@ -109,6 +111,8 @@ class Database:
         try:
             with engine.begin() as connection:
                 yield Transaction(connection)
+            if self._snapshot is not None:
+                self._snapshot.end_here()
         except PoolTimeoutError as error:
             raise DatabaseUnavailableError(str(error)) from error
         except (OperationalError, DBAPIError) as error:
@@ -128,6 +132,7 @@ class Database:
         if path is not None:
             self._sqlite = sqlite3.connect(path, isolation_level=None, cached_statements=1024, timeout=0)
             sqlite_pragmas(self._sqlite, self.settings, busy_milliseconds=0)
+            self._snapshot = Snapshot(self._sqlite)
             return
         most, wait_seconds = self.settings.database_connections, self.settings.database_wait_seconds
         options = options_of(self.settings)
@@ -146,9 +151,10 @@ class Database:
 
     async def close(self) -> None:
         """Close the asynchronous side."""
-        if self._sqlite is not None:
+        if self._sqlite is not None and self._snapshot is not None:
+            self._snapshot.end()
             self._sqlite.close()
-            self._sqlite = None
+            self._sqlite = self._snapshot = None
         if self._connections is not None:
             await self._connections.close()
             self._connections = None
@@ -171,9 +177,9 @@ class Database:
     async def fetch(self, statement: Executable, values: Values) -> Sequence[Record]:
         """All rows as plain sequences. Keep the statement (a constant, or cached by shape): it is compiled once."""
         compiled = self._compiler.compiled(statement)
-        if self._sqlite is not None:
+        if self._snapshot is not None:
             try:
-                return self._sqlite.execute(compiled.text, compiled.arguments(values)).fetchall()
+                return self._snapshot.fetch(compiled.text, compiled.arguments(values))
             except sqlite3.OperationalError as error:
                 raise DatabaseUnavailableError(str(error)) from error
         connections = self._connections
@@ -202,14 +208,18 @@ class Database:
             shared = self._shared[many] = SharedLookup(lambda keys: self.fetch(many, {"keys": keys}))
         return await shared.find(key)
 
-    async def write(self, statement: Executable, rows: Sequence[Values]) -> None:
-        """Run one statement for each of the rows in a transaction of its own; all or nothing.
+    async def write(self, statement: Executable, rows: Sequence[Values] | Callable[[], Sequence[Values]]) -> None:
+        """Run one statement for each of the rows in a transaction of its own; all or nothing. Rows that are asked for by a call are asked
+        for when they can be written: what comes while this waits for the database goes along.
 
         asyncpg sends all of executemany before one Sync, and what stands before a Sync is one transaction:
         https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
         """
         compiled = self._compiler.compiled(statement)
-        arguments = [compiled.arguments(row) for row in rows]
+
+        def arguments() -> list[tuple[Any, ...]]:
+            return [compiled.arguments(row) for row in (rows() if callable(rows) else rows)]
+
         if self._sqlite is not None:
             await self._write_sqlite(compiled.text, arguments)
             return
@@ -218,10 +228,11 @@ class Database:
         try:
             connection = await connections.take()
             try:
+                many = arguments()
                 try:
-                    await connection.executemany(compiled.text, arguments)
+                    await connection.executemany(compiled.text, many)
                 except asyncpg.CheckViolationError:  # its partition was made at this moment; the row has a place now
-                    await connection.executemany(compiled.text, arguments)
+                    await connection.executemany(compiled.text, many)
             finally:
                 connections.give_back(connection)
         except (*_CONNECTION_LOST, asyncpg.PostgresError) as error:
@@ -231,18 +242,18 @@ class Database:
         """Run one statement that writes and answers a row (RETURNING), in a transaction of its own: that row."""
         compiled = self._compiler.compiled(statement)
         rows = (
-            await self._write_sqlite(compiled.text, [compiled.arguments(values)], returning=True)
+            await self._write_sqlite(compiled.text, lambda: [compiled.arguments(values)], returning=True)
             if self._sqlite is not None
             else await self.fetch(statement, values)
         )
         return rows[0]
 
     async def _write_sqlite(
-        self, sql: str, arguments: list[tuple[Any, ...]], *, returning: bool = False
+        self, sql: str, arguments: Callable[[], list[tuple[Any, ...]]], *, returning: bool = False
     ) -> Sequence[Record]:
-        assert self._sqlite is not None
+        assert self._snapshot is not None
         try:
-            return await sqlite_writing.write(self._sqlite, sql, arguments, returning=returning)
+            return await sqlite_writing.write(self._snapshot, sql, arguments, returning=returning)
         except sqlite3.Error as error:
             raise DatabaseUnavailableError(str(error)) from error
 

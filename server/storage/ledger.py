@@ -129,17 +129,25 @@ class AnswerLedger:
                 while joined < len(self._events) < 64:
                     joined = len(self._events)
                     await asyncio.sleep(0)
-                events, self._events = self._events, []
-                await self._commit(events)
+                await self._commit()
         finally:
             self._flushing = None
 
-    async def _commit(self, events: list[tuple[LedgerEvent, int, asyncio.Future[None]]]) -> None:
+    async def _commit(self) -> None:
         began = perf_counter()
+        events: list[tuple[LedgerEvent, int, asyncio.Future[None]]] = []
+
+        def rows() -> list[dict[str, Any]]:
+            """Those of all events so far: what came while the commit waited for another worker's goes along."""
+            events.extend(self._events)
+            self._events.clear()
+            return [self._chain.extend(event, at) for event, at, _ in events]
+
         try:
-            rows = [self._chain.extend(event, at) for event, at, _ in events]
             await self._database.write(INSERT, rows)
         except BaseException as error:
+            if not events:  # the commit did not come to its rows
+                events, self._events = self._events, []
             if self._figures is not None:
                 self._figures.add(LEDGER_FAILURES, amount=len(events))
             # Whether an interrupted commit took place is unknown: nothing may be chained behind it.

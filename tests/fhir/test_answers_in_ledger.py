@@ -11,10 +11,11 @@ import psycopg
 import pytest
 
 from server.settings import Settings
-from server.storage import database as database_module
+from server.storage import sqlite_writing
 from server.storage.database import Database
 from server.storage.ledger_anchors import rows_in_chain_order
 from server.storage.ledger_verification import verify
+from server.storage.sqlite_snapshot import Snapshot
 from tests import factories
 from tests.asgi import served
 from tests.factories import explanation_of_benefit, ledger_rows, organization, patient, store
@@ -164,7 +165,7 @@ def test_a_locked_database_is_waited_for_and_then_told(
 ) -> None:
     if not database.is_sqlite:
         return  # PostgreSQL's writers of the ledger do not wait for each other
-    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_writing, "BUSY_SECONDS", 0.2)
     store(database, settings, [patient("anna")])
     token = factories.token(database, "anna").text
     with served(settings) as application:
@@ -182,6 +183,7 @@ def test_a_database_that_went_away_is_told_and_found_again(settings: Settings, d
         if database.is_sqlite:
             application.runner.run(application.application.database.close())
             application.application.database._sqlite = closed = sqlite3.connect(":memory:")
+            application.application.database._snapshot = Snapshot(closed)
             closed.close()
             with pytest.raises(sqlite3.ProgrammingError):
                 closed.execute("SELECT 1")
