@@ -40,6 +40,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 OF_MASTER = ("target", "shape", "minutes", "pace", "insecure")
 """What a worker takes from its master."""
 REPORT_KEY = "patient_access"
+BUSY = "A load generator used more than 90 % of its core: latencies include waiting for it. Use --processes, or more machines."
 BACKOFF_SECONDS = 0.5
 """After a visit that failed, so that a server that is down is not asked in a tight loop."""
 NOT_AS_SPECIFIED = (KeyError, IndexError, TypeError, ValueError, AttributeError)
@@ -64,6 +65,7 @@ class Load:
         self.took = 0.0
         self.users = 0
         self.generators = 1
+        self.is_busy = False
         self.given = Namespace()
         self._began = time.monotonic()
 
@@ -77,6 +79,7 @@ class Load:
         """A test starts: forget the one before."""
         self.measurements.clear()
         self.capability = None
+        self.is_busy = False
         self.started, self._began = datetime.now(UTC), time.monotonic()
         self.took = 0.0
 
@@ -291,11 +294,17 @@ def _measured(
 
 
 def _send(client_id: str, data: dict[str, Any], **_: Any) -> None:
-    data[REPORT_KEY] = LOAD.measurements.take()
+    data[REPORT_KEY] = {"measured": LOAD.measurements.take(), "is_busy": LOAD.is_busy}
 
 
 def _receive(client_id: str, data: dict[str, Any], **_: Any) -> None:
-    LOAD.measurements.add(data[REPORT_KEY])
+    LOAD.measurements.add(data[REPORT_KEY]["measured"])
+    LOAD.is_busy = LOAD.is_busy or data[REPORT_KEY]["is_busy"]
+
+
+def _busy(**_: Any) -> None:
+    """locust says that this process uses more than 90 % of a core."""
+    LOAD.is_busy = True
 
 
 def _report(environment: Environment, **_: Any) -> None:
@@ -312,7 +321,7 @@ def _report(environment: Environment, **_: Any) -> None:
         LOAD.generators,
         summary,
         checks,
-        options.notes,
+        (*options.notes, BUSY) if LOAD.is_busy else options.notes,
     )
     try:
         written = write(report, options.output)
@@ -337,4 +346,5 @@ events.test_start.add_listener(_begin)  # type: ignore[no-untyped-call]
 events.test_stop.add_listener(_stopped)  # type: ignore[no-untyped-call]
 events.request.add_listener(_measured)  # type: ignore[no-untyped-call]
 events.report_to_master.add_listener(_send)  # type: ignore[no-untyped-call]
+events.cpu_warning.add_listener(_busy)  # type: ignore[no-untyped-call]
 events.worker_report.add_listener(_receive)  # type: ignore[no-untyped-call]

@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise OptionsError("--master, --worker and --processes exclude each other")
         options = read_options(given)
         given.target = fhir_base(options)
-        options.output.mkdir(parents=True, exist_ok=True)
+        if not given.worker:  # its master writes the report
+            options.output.mkdir(parents=True, exist_ok=True)
     except OptionsError as error:
         return _fail(str(error))
     except OSError as error:
