@@ -139,7 +139,7 @@ def replication(standbys: int, migrate: Any) -> Iterator[Replication]:
     with ExitStack() as held:
         directory = Path(tempfile.mkdtemp(prefix="pg"))
         held.callback(shutil.rmtree, directory, ignore_errors=True)
-        server = held.enter_context(server_of.get_server(directory / "p", cleanup_mode="delete"))
+        server = held.enter_context(server_of.get_server(directory / "p", cleanup_mode=None))
         held.callback(_end, directory / "p" / "postmaster.pid")
         primary = PostgreSQL(server.get_uri(), "migrated")
         primary.execute(
