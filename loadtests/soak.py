@@ -189,8 +189,9 @@ async def _watched(url: str, server: int, apps: Apps, seconds: float) -> tuple[l
     """What is sampled while the load goes on."""
     samples: list[Sample] = []
     spans: list[Span] = []
+    apps.span = Span()
     ledgers = [await asyncio.to_thread(_ledger, url, 0)]
-    answers, pause = 0, min(5.0, seconds / TENTHS / 5)
+    answers, pause = apps.span.fhir_answers, min(5.0, seconds / TENTHS / 5)
     for number in range(TENTHS):
         span, began = Span(), time.perf_counter()
         apps.span = span
