@@ -41,7 +41,7 @@ from loadtests.weights import ledger_growth, weigh
 
 MEMBERS = (1_000, 10_000, 50_000)
 WORKERS, CONNECTIONS = 2, 8
-ROUNDS, SECONDS, WARM_SECONDS = 7, 2, 4
+ROUNDS, SECONDS, WARM_SECONDS = 15, 1, 4
 FEWEST = 20
 _BYTES_AT_ONCE = 2**24
 

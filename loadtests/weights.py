@@ -14,9 +14,10 @@ SAMPLE = 400
 """Claims whose index rows are counted."""
 
 _SQLITE = """
-SELECT schema.tbl_name, schema.name, schema.name = schema.tbl_name, sum(dbstat.pgsize)
-FROM dbstat JOIN sqlite_schema AS schema USING (name) WHERE dbstat.aggregate = TRUE GROUP BY 1, 2, 3
+SELECT schema.tbl_name, schema.name, schema.name = schema.tbl_name, sum(dbstat.pageno) * page_size
+FROM pragma_page_size, dbstat JOIN sqlite_schema AS schema ON schema.name = dbstat.name WHERE dbstat.aggregate = TRUE GROUP BY 1, 2, 3
 """
+"""``pageno`` of an aggregate is its count of pages; its ``pgsize`` is wrong beyond 4 GB, because SQLite adds it up in 32 bits."""
 _POSTGRESQL = """
 SELECT CASE WHEN t.relispartition THEN 'ledger' ELSE t.relname END, CASE WHEN t.relispartition THEN 'ledger' ELSE t.relname END,
        TRUE, sum(pg_table_size(t.oid)) FROM pg_class t
@@ -102,7 +103,9 @@ def ledger_growth(store: Store) -> tuple[int, int]:
     if store.is_sqlite:
         names = [name for (name,) in store.rows("SELECT name FROM sqlite_schema WHERE tbl_name = 'ledger'")]
         marks = ", ".join("?" * len(names))
-        sql = f"SELECT sum(pgsize) FROM dbstat WHERE aggregate = TRUE AND name IN ({marks})"
+        sql = (
+            f"SELECT sum(pageno) * page_size FROM pragma_page_size, dbstat WHERE aggregate = TRUE AND name IN ({marks})"
+        )
         size = store.rows(sql, *names)[0][0]
     else:
         size = sum(part[3] for part in store.rows(_POSTGRESQL) if part[0] == "ledger")
