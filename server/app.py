@@ -113,7 +113,11 @@ class Application:
 
     @asynccontextmanager
     async def _lifespan(self, _web: FastAPI) -> AsyncIterator[None]:
-        await self.database.open()
+        try:
+            await self.database.open()
+        except Exception:
+            _LOG.critical("the database cannot be opened", exc_info=True)
+            raise
         # What is loaded now stays: the garbage collector need not look at it again and again.
         gc.collect()
         gc.freeze()

@@ -114,7 +114,7 @@ def _message(record: logging.LogRecord) -> str:
         text = str(_safe(record.msg)) % arguments if arguments else str(_safe(record.msg))
     except (TypeError, ValueError):
         text = "a message that cannot be written"
-    return " ".join(text.partition("Traceback (most recent call last)")[0].split())
+    return " ".join(text.partition("Traceback (most recent call last)")[0].split()) or "a traceback, not written"
 
 
 def _safe(value: object) -> object:

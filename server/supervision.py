@@ -22,6 +22,8 @@ from server.settings import Settings
 
 BEYOND_SECONDS = 2.0
 """How long after SHUTDOWN_SECONDS a process that still runs is killed."""
+_ENDED = (0, -signal.SIGTERM, -signal.SIGINT)
+"""Exit codes of workers that ended when they were told to; by the signal itself only while they started."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -104,7 +106,7 @@ class Supervisor(Multiprocess):
             if one.process.exitcode is None:
                 one.process.kill()
                 one.process.join()
-            self.killed += one.process.exitcode != 0
+            self.killed += one.process.exitcode not in _ENDED
         accepting.cancel()
 
     def _close_sockets(self) -> None:

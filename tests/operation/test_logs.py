@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from starlette.testclient import TestClient
 
 from loadtests.sign_in import OwnPages, PlainSession
 from server import logs
+from server.app import create_app
 from server.authorization.accounts import add_account
 from server.settings import Settings
 from server.storage.database import Database, DatabaseUnavailableError
@@ -293,3 +295,15 @@ def test_what_nobody_catches_is_a_line_too() -> None:
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line.get("exception") for line in lines] == [["KeyError"], None, ["ValueError"]]
     assert "canary" not in done.stderr
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_worker_that_cannot_open_its_database_says_so(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "broken.db"
+    path.write_bytes(b"not a database at all" * 999)
+    broken = settings.model_copy(update={"database_url": f"sqlite:///{path}"})
+    with pytest.raises(sqlite3.DatabaseError), TestClient(create_app(broken), base_url=settings.base_url):
+        raise AssertionError("it started")
+    assert "the database cannot be opened" in caplog.text
