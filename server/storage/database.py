@@ -199,10 +199,15 @@ class Database:
         return rows[0] if rows else None
 
     async def fetch_by_key(self, one: Executable, many: Executable, key: Hashable) -> Record | None:
-        """The row of a key, or None. ``one`` has the value ``key``; on PostgreSQL look-ups that arrive together share a round trip
+        """The row of a key, or None. ``one`` has the value ``key``; a snapshot of SQLite is asked once; on PostgreSQL look-ups that arrive together share a round trip
         of ``many``, whose value is ``keys`` and whose last column is the key."""
-        if self.is_sqlite:
-            return await self.fetch_one(one, {"key": key})
+        if self._snapshot is not None:
+            kept = self._snapshot.kept
+            if (one, key) not in kept:
+                row = await self.fetch_one(one, {"key": key})
+                kept[one, key] = row
+            found: Record | None = kept[one, key]
+            return found
         shared = self._shared.get(many)
         if shared is None:
             shared = self._shared[many] = SharedLookup(lambda keys: self.fetch(many, {"keys": keys}))

@@ -18,6 +18,8 @@ class Snapshot:
         self.connection = connection
         self._thread = threading.get_ident()
         self._begun = False
+        self.kept: dict[Any, Any] = {}
+        """What was found in it and may be asked again: it would be the same."""
 
     def fetch(self, sql: str, arguments: Sequence[Any]) -> list[Any]:
         """All rows. Raises sqlite3.OperationalError."""
@@ -32,6 +34,7 @@ class Snapshot:
         """What is asked from now on sees what was committed until then."""
         if self._begun:
             self._begun = False
+            self.kept.clear()
             if self.connection.in_transaction:  # an error of the disk may have ended it
                 self.connection.execute("COMMIT")
 

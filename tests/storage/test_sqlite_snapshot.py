@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from server.settings import Settings
 from server.storage.database import Database
@@ -128,3 +128,26 @@ def test_rows_are_asked_for_when_they_can_be_written(sqlite_template: Path, tmp_
         return told
 
     assert run(sqlite_template, tmp_path, scenario) == ["free", "asked"]
+
+
+def test_a_row_looked_up_by_key_is_not_kept_beyond_the_turn(sqlite_template: Path, tmp_path: Path) -> None:
+    by_key = select(CLOCK.c.loaded_at).where(CLOCK.c.id == bindparam("key"))
+
+    async def scenario(database: Database, other: sqlite3.Connection) -> list[int]:
+        seen = []
+        for number in range(2, 5):
+            for _ in range(2):
+                row = await database.fetch_by_key(by_key, by_key, 1)
+                assert row is not None
+                seen.append(row[0])
+            other.execute("UPDATE load_clock SET loaded_at = ?", (number,))
+            await asyncio.sleep(0)
+        with database.transaction() as transaction:
+            transaction.execute(CLOCK.delete())
+        assert await database.fetch_by_key(by_key, by_key, 1) is None
+        await database.write(WRITE, [{"id": 1, "loaded_at": 9}])
+        row = await database.fetch_by_key(by_key, by_key, 1)
+        assert row is not None
+        return [*seen, row[0]]
+
+    assert run(sqlite_template, tmp_path, scenario) == [1, 1, 2, 2, 3, 3, 9]
