@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -141,7 +142,10 @@ def refresh_token(database: Database, id: str) -> tuple[str, str]:
 def payer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Payer]:
     folder = tmp_path_factory.mktemp("faults")
     with ExitStack() as stack:
-        postgres = stack.enter_context(postgresql_server(folder)) if request.param == "postgresql" else None
+        postgres = None
+        if request.param == "postgresql":  # not below pytest's own folder, into which the user it runs as may not look
+            apart = stack.enter_context(TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True))
+            postgres = stack.enter_context(postgresql_server(Path(apart)))
         url = postgres.url if postgres is not None else f"sqlite:///{folder / 'faults.db'}"
         settings = settings_of(url)
         database = Database(settings)
