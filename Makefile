@@ -90,5 +90,5 @@ clean:
 
 .venv/.test: pyproject.toml | .venv/bin/python
 	@echo "Installing what the tests need (once; about a minute) ..."
-	@$(PIP) --editable '.[test,load]'
+	@$(PIP) --editable '.[test,load,telemetry]'
 	@touch $@ .venv/.run
