@@ -130,7 +130,7 @@ def _measured(
     for one in running:
         _warm(generator, one, folder)
     figures = _in_turn(generator, running, options.rounds, options.seconds, folder)
-    memory = [[Worker(*resident(pid)) for pid in workers_of(one.server)] for one in running]
+    memory = [[Worker(*resident(pid)) for pid in workers_of(one.server) or [one.server]] for one in running]
     sizes = [
         Size(
             one.store.members,
