@@ -9,6 +9,7 @@ thousands of members at random. Exit code 0, 1 when a goal was missed, 2 when no
 import argparse
 import json
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import requests
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Load, measure, print, write the evidence and its figures; the exit code."""
     options = _options(arguments)
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, _stopped)
     try:
         generator = LoadGenerator.find(CONNECTIONS)
         with ExitStack() as servers:
@@ -223,6 +226,10 @@ def _in_turn(
     for (members, question, workload), several in runs.items():
         found[members][question, workload] = median_of(several)
     return found
+
+
+def _stopped(_signal: int, _frame: object) -> NoReturn:
+    sys.exit(143)  # through the blocks that stop the servers
 
 
 def _say(text: str) -> None:
