@@ -25,7 +25,7 @@ def sqlite_pragmas(connection: sqlite3.Connection, settings: Settings, busy_mill
         "journal_mode=WAL",
         f"synchronous={synchronous}",
         "temp_store=MEMORY",
-        "cache_size=-65536",
+        "cache_size=-32768",  # of each connection; the mapping holds what is asked for beyond it
         "mmap_size=1073741824",
         "wal_autocheckpoint=8000",  # a checkpoint waits for the disk: one for 64 MB, not one for 8
     ):
