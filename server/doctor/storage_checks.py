@@ -64,6 +64,8 @@ def replicas(machine: Machine) -> Finding:
     settings = machine.settings
     if not settings.database_replica_url:
         return skipped("DATABASE_REPLICA_URL is unset")
+    if settings.sqlite_path is not None:
+        return warned("DATABASE_URL is SQLite: no replica is read", "unset DATABASE_REPLICA_URL, or move to PostgreSQL")
     silent, behind = [], []
     for number, url in enumerate(settings.database_replica_url, start=1):
         replica = Database(settings.model_copy(update={"database_url": url, "database_replica_url": ()}))

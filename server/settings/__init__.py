@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from server.settings.database import DatabaseSettings
+from server.settings.database import DatabaseSettings, check_postgresql
 from server.settings.identity import IdentitySettings
 from server.settings.operation import OperationSettings
 from server.settings.secret_files import SecretFiles
@@ -257,6 +257,8 @@ class ServiceSettings(BaseSettings):
     def _known_database(cls, value: str) -> str:
         if not value.startswith(("sqlite:///", "postgresql://")):
             raise ValueError("must start with sqlite:/// or postgresql://")
+        if value.startswith("postgresql://"):
+            check_postgresql(value)
         return value
 
     @field_validator("deprecated_since", "sunset_at", mode="before")

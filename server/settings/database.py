@@ -5,12 +5,36 @@ https://www.postgresql.org/docs/current/runtime-config-connection.html - none of
 
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 _BETWEEN = re.compile(r"[,\s]+(?=postgres)")
 """A URL may itself have commas: several hosts of one server."""
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPED = "must be as in postgresql://user:password@host:5432/name, with @ / ? # % of a password written as %40 %2F %3F %23 %25"
+
+
+def check_postgresql(url: str) -> None:
+    """Raises ValueError, which holds nothing of the URL: a character of a password that is not escaped ends it too early, for each
+    program that reads it at another place, and what is left would stand in their messages as a host or a port."""
+    try:
+        parts = urlsplit(url)
+        several = "," in parts.netloc
+        wrong = not several and parts.port == 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        raise ValueError(_ESCAPED) from None
+    user, at, _ = parts.netloc.rpartition("@")
+    if (
+        wrong
+        or "#" in url
+        or "@" in user
+        or "@" in parts.path
+        or ("@" in parts.query and parts.netloc and not at)
+        or _BROKEN_ESCAPE.search(url)
+    ):
+        raise ValueError(_ESCAPED)
 
 
 class DatabaseSettings(BaseSettings):
@@ -24,7 +48,7 @@ class DatabaseSettings(BaseSettings):
         16,
         ge=2,
         le=1000,
-        description="Most PostgreSQL connections of a worker for the FHIR API; as many to each replica, and half as many again for sign-in and pages.",
+        description="Most PostgreSQL connections of a worker for the FHIR API; as many to each replica, and one and a half times as many for sign-in, pages and reports.",
     )
     database_wait_seconds: float = Field(
         5.0,
@@ -47,4 +71,6 @@ class DatabaseSettings(BaseSettings):
     def _postgresql(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(url.startswith("postgresql://") for url in value):
             raise ValueError("must start with postgresql://, each of them")
+        for url in value:
+            check_postgresql(url)
         return value

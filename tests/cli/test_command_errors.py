@@ -25,6 +25,11 @@ WRONG = [
     (["serve"], {"LOG_REQUESTS": "perhaps"}, "LOG_REQUESTS"),
     (["sandbox"], {"ENVIRONMENT": "production"}, "production"),
     (["migrate"], {"DATABASE_URL": "postgresql://127.0.0.1:1/none"}, "DATABASE_URL does not answer"),
+    (
+        ["migrate"],
+        {"DATABASE_URL": "postgresql://payer:a/b@127.0.0.1:1/none"},
+        "DATABASE_URL must be as in postgresql://",
+    ),
     (["nonsense"], {}, "nonsense"),
     (["report", "usage"], {}, "--year"),
     (["report", "usage", "--year", "2026", "--format", "pdf"], {}, "pdf"),
@@ -57,6 +62,36 @@ def test_an_error_is_one_line(
     assert expected in outcome.err
     assert outcome.err.count("\n") == 1
     assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    "password", ["hor/se", "hor?se", "hor#se", "hor@se", "hor%se", "a@hor:se", "hor[se", "a@b:hor/se"]
+)
+@pytest.mark.parametrize("name", ["DATABASE_URL", "DATABASE_REPLICA_URL"])
+def test_no_part_of_a_password_that_is_not_escaped_is_printed(call: PatientAccess, name: str, password: str) -> None:
+    outcome = call("migrate", **{name: f"postgresql://payer:{password}@database.example/payer"})
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {name} must be as in postgresql://user:password@host:5432/name, with ")
+    assert "hor" not in outcome.err
+    assert "se@" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://payer:p%2Fs%40:s@database.example:5432/payer?sslmode=verify-full",
+        "postgresql://payer@/name?host=/run/postgresql",
+        "postgresql:///name?user=payer@server",
+        "postgresql://[::1]:5432/name",
+    ],
+)
+def test_addresses_of_databases_that_are_good(url: str) -> None:
+    assert Settings(database_url=url, database_replica_url=url).database_replica_url == (url,)
+
+
+def test_a_replica_may_be_several_hosts() -> None:
+    url = "postgresql://reader:p@one:5432,two:5433/name"
+    assert Settings(database_replica_url=f"{url}, {url}").database_replica_url == (url, url)
 
 
 @pytest.mark.parametrize("arguments", [["load", "x"], ["report", "usage", "--year", "2026"], ["retract", "Patient/1"]])

@@ -202,6 +202,11 @@ def test_the_address_is_the_ingress_s_and_tls_covers_it() -> None:
     assert spec["tls"][0]["hosts"] == [rule["host"]]
 
 
+def test_the_ingress_logs_no_queries() -> None:
+    annotations = MANIFESTS["server/ingress/patient-access"]["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/enable-access-log"] == "false"
+
+
 def test_every_claim_of_a_volume_is_made() -> None:
     claims = {one["metadata"]["name"] for one in MANIFESTS.values() if one["kind"] == "PersistentVolumeClaim"}
     used = {

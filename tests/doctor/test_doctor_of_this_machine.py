@@ -189,6 +189,12 @@ def test_replicas_are_asked_too(deployment: Deployment, new_database_url: NewDat
 
 
 @sqlite
+def test_replicas_beside_a_file_are_told(deployment: Deployment) -> None:
+    deployment.change(DATABASE_REPLICA_URL="postgresql://reader@127.0.0.1:1/none")
+    assert "no replica is read" in complaints(deployment.examined())["replicas"].found
+
+
+@sqlite
 def test_telemetry_that_is_not_installed_is_told(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     found_as_ever = importlib.util.find_spec
     hidden = "opentelemetry.sdk"
