@@ -18,6 +18,7 @@ cd "$directory"
 
 keep() { # keep NAME: standard input becomes the file, unless it is there
   if [ -e "$1" ]; then
+    cat >/dev/null
     echo "kept $1"
   else
     cat >"$1.new"
@@ -36,8 +37,13 @@ if [ -e tls_certificate ] && [ -e tls_key ]; then
   echo "kept tls_certificate and tls_key"
 else
   rm -f tls_certificate tls_key
+  case $host in
+    *:*) kind=IP ;;
+    *[!0-9.]*) kind=DNS ;;
+    *) kind=IP ;;
+  esac
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 90 -subj "/CN=$host" \
-    -addext "subjectAltName=DNS:$host" -addext "basicConstraints=critical,CA:FALSE" \
+    -addext "subjectAltName=$kind:$host" -addext "basicConstraints=critical,CA:FALSE" \
     -keyout tls_key -out tls_certificate 2>/dev/null
   chmod 444 tls_key tls_certificate
   echo "made tls_certificate and tls_key for $host, to try with"

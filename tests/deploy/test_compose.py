@@ -198,10 +198,23 @@ def test_the_secrets_are_their_owner_s_alone_and_never_made_twice(made: Path) ->
     again = subprocess.run([str(MAKE_SECRETS), str(made)], check=True, capture_output=True, text=True)
     assert {path.name: path.read_bytes() for path in made.iterdir()} == before
     assert "made" not in again.stdout
+    assert again.stderr == ""
 
 
 def test_the_certificate_to_try_with_goes_with_its_key(made: Path) -> None:
     ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(made / "tls_certificate", made / "tls_key")
+
+
+@pytest.mark.parametrize(("host", "named"), [("api.1.example", "DNS:api.1.example"), ("203.0.113.7", "IP:203.0.113.7")])
+def test_the_certificate_names_a_host_or_an_address(host: str, named: str, tmp_path: Path) -> None:
+    subprocess.run([str(MAKE_SECRETS), str(tmp_path / "made"), host], check=True, capture_output=True)
+    shown = subprocess.run(
+        ["openssl", "x509", "-in", str(tmp_path / "made" / "tls_certificate"), "-noout", "-ext", "subjectAltName"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert named in shown.stdout.replace("IP Address", "IP")
 
 
 def test_nothing_secret_can_be_committed() -> None:
