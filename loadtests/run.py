@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise OptionsError("--users and --expect-workers are 1 or more, --processes is -1 or more")
         if given.master + given.worker + bool(given.processes) > 1:
             raise OptionsError("--master, --worker and --processes exclude each other")
+        if given.expect_workers > 1 and not given.master:
+            raise OptionsError("--expect-workers is the master's: give --master too")
         options = read_options(given)
         given.target = fhir_base(options)
         if not given.worker:  # its master writes the report

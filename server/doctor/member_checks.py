@@ -27,6 +27,10 @@ def record(site: Site) -> Finding:
     if len(found) > 1:
         return failed(f"the search of Patient finds {len(found)} people", "a member's token sees one member")
     if not found and not site.told.patient:
+        if answer.status == 401:
+            return failed(
+                f"the search of Patient gave {answer.told}", "the token is not accepted: get a new one of this server"
+            )
         return failed(
             f"the search of Patient gave {answer.told}", "GET Patient under a token finds its member; or give --patient"
         )

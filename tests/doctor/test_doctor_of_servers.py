@@ -76,6 +76,7 @@ def test_without_a_token_and_an_app_what_can_be_seen_is_checked(healthy: Patient
 def test_a_token_that_is_none_fails_once_and_the_rest_is_skipped(healthy: Patient) -> None:
     diagnosis = healthy.examined(Acquaintance(token="no-token-at-all", client_id=CLIENT_ID, redirect_uri=REDIRECT_URI))
     assert set(complaints(diagnosis)) == {"member-record"}
+    assert "the token is not accepted" in complaints(diagnosis)["member-record"].mend
     assert {"claims", "paging", "everything"} <= skips(diagnosis)
     assert diagnosis.exit_code == 1
 

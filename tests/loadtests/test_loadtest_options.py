@@ -42,6 +42,7 @@ def manifest(tmp_path: Path) -> Path:
         (["--minutes", "0"], "--minutes is more than 0"),
         (["--pace", "-1"], "--pace between 0 and 1000"),
         (["--master", "--worker"], "exclude each other"),
+        (["--expect-workers", "2"], "give --master too"),
         (["--worker", "--processes", "2"], "exclude each other"),
     ],
 )
