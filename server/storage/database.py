@@ -199,8 +199,8 @@ class Database:
         return rows[0] if rows else None
 
     async def fetch_by_key(self, one: Executable, many: Executable, key: Hashable) -> Record | None:
-        """The row of a key, or None. ``one`` has the value ``key``; a snapshot of SQLite is asked once; on PostgreSQL look-ups that arrive together share a round trip
-        of ``many``, whose value is ``keys`` and whose last column is the key."""
+        """The row of a key, or None. ``one`` has the value ``key``; a snapshot of SQLite is asked once; on PostgreSQL look-ups that
+        arrive together share a round trip of ``many``, whose value is ``keys`` and whose last column is the key."""
         if self._snapshot is not None:
             kept = self._snapshot.kept
             if (one, key) not in kept:
