@@ -4,8 +4,10 @@ https://github.com/benfred/py-spy - it looks from outside, so that what is measu
 room that any frame of its stack names, so that a library counts for the room that called it.
 """
 
+import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from loadtests.processes import ProcessError
 
-HOW_TO_GET_IT = "py-spy is not on PATH; get it: pip install py-spy"
+HOW_TO_GET_IT = "py-spy is neither on PATH nor beside the interpreter; get it: pip install py-spy"
 PER_SECOND = 250
 """Samples of each worker."""
 MOST_FUNCTIONS = 12
@@ -49,7 +51,8 @@ class Profile:
 @contextmanager
 def recorded(workers: Sequence[int], seconds: int, folder: Path) -> Iterator[list[Path]]:
     """Samples the workers for so many seconds from now; at the end of the block the files have their stacks. Raises ProcessError."""
-    program = shutil.which("py-spy")
+    # Beside the interpreter first: an environment that is not activated is not on PATH.
+    program = shutil.which("py-spy", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if program is None:
         raise ProcessError(HOW_TO_GET_IT)
     files = [folder / f"profile-{pid}.txt" for pid in workers]

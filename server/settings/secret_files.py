@@ -30,7 +30,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         given = arguments.init_kwargs if isinstance(arguments, InitSettingsSource) else {}
         named = given.get("secrets_directory") or os.environ.get("SECRETS_DIRECTORY")
         self._directory = Path(named) if named else DEFAULT_DIRECTORY
-        if named and not self._directory.is_dir():
+        if self._directory != DEFAULT_DIRECTORY and not self._directory.is_dir():
             raise SettingsError(f"SECRETS_DIRECTORY is {named}, and there is no such directory")
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:

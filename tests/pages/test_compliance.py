@@ -23,6 +23,7 @@ from server import clock
 from server.app import create_app
 from server.authorization.accounts import add_account
 from server.authorization.roles import COMPLIANCE, set_role
+from server.figures import METRICS
 from server.metrics.compliance import MINUTE, LatestCompliance
 from server.metrics.report_archive import store
 from server.metrics.usage_report import usage_report
@@ -253,7 +254,9 @@ def test_gauges_name_no_app_and_no_member(database: Database, settings: Settings
     with clock.set_to(NOW), TestClient(create_app(told), base_url=settings.base_url) as web:
         text = web.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
     labels = {name for family in text_string_to_metric_families(text) for one in family.samples for name in one.labels}
-    assert labels == {"year", "environment", "section", "worker", "generation", "version"}
+    of_workers = {name for metric in METRICS for name in metric.labels} | {"le"}
+    assert labels - of_workers == {"year", "environment", "section", "worker", "version"}
+    assert of_workers.isdisjoint({"app", "client", "client_id", "member", "patient", "id", "path", "query"})
     assert "An app" not in text
 
 
