@@ -180,7 +180,7 @@ def render(reports: Sequence[dict[str, Any]], options: argparse.Namespace) -> st
             f"- **Server**: {WORKERS} workers, every answer in the ledger, no limit of requests a minute, `SERVER_TIMING` on.",
             f"- **Data**: {options.members:,} generated members with clinical records, and one member with {options.claims:,} claims"
             f" of {SIZE:,} bytes; {min(LOGINS, options.members) + 1} people sign in.",
-            f"- **Load**: one locust process on the same machine, {options.minutes:g} minutes a shape, pauses {PACE:g} times those of"
+            f"- **Load**: one locust process on the same machine, {options.minutes:g} min a shape, pauses {PACE:g} times those of"
             " docs/load-testing.md. It takes its share of the cores, so these figures tell stories, not limits.",
             f"- **Machine**: {machine()}; Python {platform.python_version()}, locust {version('locust')}.",
             f"- **Day**: {datetime.now(UTC).date().isoformat()}.",
